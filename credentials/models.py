@@ -1,0 +1,59 @@
+"""The rows of the credentials room: names and scopes. Values live in the vault alone."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+
+from runs.models import new_id
+
+
+class Secret(models.Model):
+    """A secret by its path; what the vault says about it, never the value."""
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    tenant = models.CharField(max_length=63)
+    path = models.CharField(max_length=128, help_text="e.g. bank/payments")
+    version = models.PositiveIntegerField(default=0, help_text="the vault's newest version")
+    description = models.CharField(max_length=255, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    written_at = models.DateTimeField(null=True)
+    written_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "path"], name="credentials_secret_path")
+        ]
+
+
+class Scope(models.Model):
+    """Leave for one tool to use one secret."""
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    tenant = models.CharField(max_length=63)
+    tool = models.CharField(max_length=128)
+    secret = models.ForeignKey(Secret, on_delete=models.PROTECT, related_name="scopes")
+    granted_at = models.DateTimeField(db_default=Now())
+    granted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "tool", "secret"], name="credentials_scope")
+        ]
+
+
+class Lease(models.Model):
+    """One use of a secret by an executor for one attempt of a step. Append-only."""
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    tenant = models.CharField(max_length=63)
+    secret = models.ForeignKey(Secret, on_delete=models.PROTECT, related_name="leases")
+    version = models.PositiveIntegerField()
+    step = models.ForeignKey("runs.Step", on_delete=models.PROTECT, related_name="leases")
+    attempt = models.PositiveIntegerField()
+    at = models.DateTimeField(db_default=Now())
