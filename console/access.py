@@ -1,0 +1,214 @@
+"""The one door from a person to a row: by right first, then by tenant.
+
+Pages and API both come through here. A row of another tenant answers exactly as a row
+that does not exist, so that nobody learns by asking what others have.
+Lists are read by keyset and an opaque cursor: an offset would skip or repeat rows while
+new ones arrive, and costs more the further one reads.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from django.db.models import Model, Q, QuerySet
+from django.utils.dateparse import parse_datetime
+
+from approvals.models import Gate
+from console.models import AuditEntry, User
+from console.roles import may
+from credentials.models import Secret
+from runs.models import Event, Run, Step
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 200
+MAX_CURSOR_LENGTH = 200
+
+Row = TypeVar("Row", bound=Model)
+
+
+class Refused(Exception):
+    """The door stays shut; the message is the sentence that a person reads."""
+
+
+class NotFound(Refused):
+    """No such row for this person."""
+
+
+class Forbidden(Refused):
+    """None of the person's roles gives the right."""
+
+
+class BadCursor(Refused):
+    """The cursor is not one that a list has given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page(Generic[Row]):
+    """One page of a list; `next_cursor` is empty on the last."""
+
+    items: Sequence[Row]
+    next_cursor: str
+
+
+def require(person: User, right: str) -> None:
+    if not may(person, right):
+        raise Forbidden(f"Your roles do not give the right {right!r}.")
+
+
+def access_run_by_id(person: User, id: uuid.UUID | str, *, right: str = "runs.view") -> Run:
+    require(person, right)
+    return _only(Run.objects.select_related("requested_by"), person, "run", id)
+
+
+def access_gate_by_id(person: User, id: uuid.UUID | str, *, right: str = "gates.view") -> Gate:
+    """The gate with its step, run, requester and policy, and its decisions with their people."""
+    require(person, right)
+    gates = Gate.objects.select_related("step", "run", "requester", "policy")
+    return _only(gates.prefetch_related("decisions__person"), person, "gate", id)
+
+
+def access_secret_by_path(person: User, path: str, *, right: str = "secrets.view") -> Secret:
+    require(person, right)
+    secrets = Secret.objects.select_related("written_by").prefetch_related("scopes__granted_by")
+    try:
+        return secrets.get(tenant=person.tenant, path=path)
+    except (Secret.DoesNotExist, ValueError):
+        raise NotFound("There is no such secret.") from None
+
+
+def find_runs(
+    person: User,
+    *,
+    status: str = "",
+    workflow: str = "",
+    cursor: str = "",
+    limit: int = DEFAULT_PAGE_SIZE,
+) -> Page[Run]:
+    """Runs of the person's tenant, newest first."""
+    require(person, "runs.view")
+    runs = Run.objects.filter(tenant=person.tenant).select_related("requested_by")
+    if status:
+        runs = runs.filter(status=status)
+    if workflow:
+        runs = runs.filter(workflow=workflow)
+    return _page(runs, "created_at", cursor=cursor, limit=limit, newest_first=True)
+
+
+def find_gates(
+    person: User, *, state: str = "", cursor: str = "", limit: int = DEFAULT_PAGE_SIZE
+) -> Page[Gate]:
+    """Gates of the tenant: the open ones by what expires first, all others newest first."""
+    require(person, "gates.view")
+    gates = (
+        Gate.objects.filter(tenant=person.tenant)
+        .select_related("step", "run", "requester", "policy")
+        .prefetch_related("decisions__person")
+    )
+    if state:
+        gates = gates.filter(status=state)
+    if state == Gate.Status.OPEN:
+        return _page(gates, "expires_at", cursor=cursor, limit=limit, newest_first=False)
+    return _page(gates, "opened_at", cursor=cursor, limit=limit, newest_first=True)
+
+
+def find_steps(run: Run) -> QuerySet[Step]:
+    """The steps of a run that `access_run_by_id` gave, in their order."""
+    steps = Step.objects.filter(tenant=run.tenant, run=run).select_related("gate", "declaration")
+    return steps.order_by("position")
+
+
+def find_events(run: Run, *, after: int = 0, limit: int = DEFAULT_PAGE_SIZE) -> list[Event]:
+    """The journal of a run that `access_run_by_id` gave, after a sequence number."""
+    events = Event.objects.filter(tenant=run.tenant, run=run, seq__gt=after)
+    return list(events.order_by("seq")[: _bounded(limit)])
+
+
+def find_secrets(person: User) -> QuerySet[Secret]:
+    require(person, "secrets.view")
+    secrets = Secret.objects.filter(tenant=person.tenant).select_related("written_by")
+    return secrets.prefetch_related("scopes__granted_by").order_by("path")
+
+
+def find_audit(
+    person: User,
+    *,
+    action: str = "",
+    actor: str = "",
+    cursor: str = "",
+    limit: int = DEFAULT_PAGE_SIZE,
+) -> Page[AuditEntry]:
+    """The audit of the tenant, newest first, over the auditor's own read-only connection."""
+    require(person, "audit.view")
+    entries = AuditEntry.objects.using("auditor").filter(tenant=person.tenant)
+    if action:
+        entries = entries.filter(action=action)
+    if actor:
+        entries = entries.filter(actor=actor)
+    return _page(entries, "at", cursor=cursor, limit=limit, newest_first=True)
+
+
+def _only(rows: QuerySet[Row], person: User, noun: str, id: uuid.UUID | str) -> Row:
+    try:
+        wanted = id if isinstance(id, uuid.UUID) else uuid.UUID(id)
+    except ValueError:
+        raise NotFound(f"There is no such {noun}.") from None
+    row = rows.filter(tenant=person.tenant, id=wanted).first()
+    if row is None:
+        raise NotFound(f"There is no such {noun}.")
+    return row
+
+
+def _bounded(limit: int) -> int:
+    return max(1, min(limit, MAX_PAGE_SIZE))
+
+
+def _page(
+    rows: QuerySet[Row], field: str, *, cursor: str, limit: int, newest_first: bool
+) -> Page[Row]:
+    if cursor:
+        rows = rows.filter(_beyond(field, *_read_cursor(field, cursor), newest_first=newest_first))
+    sign = "-" if newest_first else ""
+    size = _bounded(limit)
+    # One row more than the page tells whether there is a next one.
+    found = list(rows.order_by(f"{sign}{field}", f"{sign}id")[: size + 1])
+    items = found[:size]
+    more = len(found) > size
+    return Page(items=items, next_cursor=_write_cursor(field, items[-1]) if more else "")
+
+
+def _beyond(field: str, at: datetime, id: uuid.UUID, *, newest_first: bool) -> Q:
+    """Rows after (at, id) in the order of the list.
+
+    The first condition follows from the second; it is there because PostgreSQL can only
+    use it, and not the disjunction, to start in the middle of the index.
+    """
+    way = "lt" if newest_first else "gt"
+    same = Q(**{field: at, f"id__{way}": id})
+    return Q(**{f"{field}__{way}e": at}) & (Q(**{f"{field}__{way}": at}) | same)
+
+
+def _write_cursor(field: str, row: Any) -> str:
+    text = f"{field}|{getattr(row, field).isoformat()}|{row.pk}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _read_cursor(field: str, cursor: str) -> tuple[datetime, uuid.UUID]:
+    """A cursor is no secret and opens nothing, so it is checked for form and not signed."""
+    try:
+        if len(cursor) > MAX_CURSOR_LENGTH:
+            raise ValueError(cursor)
+        padded = cursor + "=" * (-len(cursor) % 4)
+        text = base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True).decode()
+        of_field, at, id = text.split("|")
+        moment = parse_datetime(at)
+        if of_field != field or moment is None or moment.tzinfo is None:
+            raise ValueError(cursor)
+        return moment, uuid.UUID(id)
+    except (ValueError, binascii.Error, UnicodeError):
+        raise BadCursor("The cursor is not one that this list has given.") from None
