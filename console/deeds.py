@@ -1,0 +1,107 @@
+"""What people do: the right, the domain call and the audit entry, in one transaction.
+
+Pages, API and commands translate; each of them makes one call here. The rooms below do
+not know of roles, and the audit does not know of runs, so this is where they meet.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Literal
+
+from django.db import transaction
+from django.http import HttpRequest
+
+from approvals.decisions import decide
+from approvals.models import Decision
+from console import access, audit
+from console.models import User
+from runs.lifecycle import request_cancel, start_run
+from runs.models import Run
+
+Verdict = Literal["approve", "deny"]
+
+
+def start(
+    person: User,
+    *,
+    workflow: str,
+    input: dict[str, Any],
+    idempotency_key: str | None = None,
+    request: HttpRequest | None = None,
+) -> tuple[Run, bool]:
+    """The started run, and whether this call created it (else the key had done so before).
+
+    Raises `access.Forbidden`, and whatever `runs.lifecycle.start_run` refuses with.
+    """
+    access.require(person, "runs.start")
+    with transaction.atomic():
+        run, was_created = start_run(
+            tenant=person.tenant,
+            workflow=workflow,
+            input=input,
+            requested_by=person,
+            idempotency_key=idempotency_key,
+        )
+        if was_created:
+            audit.record(
+                person=person,
+                action="run_started",
+                subject=f"Run of {workflow}",
+                subject_id=run.id,
+                request=request,
+            )
+    return run, was_created
+
+
+def cancel(person: User, run_id: uuid.UUID | str, *, request: HttpRequest | None = None) -> Run:
+    """Ask the run to stop; asking twice is asking once.
+
+    Raises `access.Forbidden`, `access.NotFound` and `runs.errors.AlreadyEnded`.
+    """
+    run = access.access_run_by_id(person, run_id, right="runs.cancel")
+    with transaction.atomic():
+        if request_cancel(run=run, actor=person.get_username()):
+            audit.record(
+                person=person,
+                action="cancel_requested",
+                subject=f"Run of {run.workflow}",
+                subject_id=run.id,
+                request=request,
+            )
+    run.refresh_from_db()
+    return run
+
+
+def decide_at_gate(
+    person: User,
+    gate_id: uuid.UUID | str,
+    *,
+    verdict: Verdict,
+    reason: str,
+    digest: str,
+    request: HttpRequest | None = None,
+) -> Decision:
+    """Record this person's verdict over the digest that they saw, given in hexadecimal.
+
+    Raises `access.Forbidden`, `access.NotFound` and `approvals.errors.DecisionRefused`.
+    """
+    gate = access.access_gate_by_id(person, gate_id, right="gates.decide")
+    with transaction.atomic():
+        decision = decide(
+            gate_id=gate.id,
+            tenant=person.tenant,
+            person=person,
+            verdict=verdict,
+            reason=reason,
+            digest=digest,
+        )
+        audit.record(
+            person=person,
+            action="decided",
+            subject=f"Gate of {gate.tool}",
+            subject_id=gate.id,
+            detail={"verdict": verdict, "digest": digest, "run": str(gate.run_id)},
+            request=request,
+        )
+    return decision
