@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 
+from credentials.paths import SECRET_PATH
 from runs.models import new_id
 
 
@@ -25,7 +27,11 @@ class Secret(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "path"], name="credentials_secret_path")
+            models.UniqueConstraint(fields=["tenant", "path"], name="credentials_secret_path"),
+            # The path becomes part of a vault address: what is no plain path is no secret.
+            models.CheckConstraint(
+                condition=Q(path__regex=SECRET_PATH), name="credentials_secret_plain_path"
+            ),
         ]
 
 
@@ -48,7 +54,7 @@ class Scope(models.Model):
 
 
 class Lease(models.Model):
-    """One use of a secret by an executor for one attempt of a step. Append-only."""
+    """One use of a secret by an executor under one claim of a step. Append-only."""
 
     id = models.UUIDField(primary_key=True, default=new_id)
     tenant = models.CharField(max_length=63)
@@ -56,4 +62,12 @@ class Lease(models.Model):
     version = models.PositiveIntegerField()
     step = models.ForeignKey("runs.Step", on_delete=models.PROTECT, related_name="leases")
     attempt = models.PositiveIntegerField()
+    fence = models.BigIntegerField(help_text="of the step claim under which it was used")
     at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "step", "fence"], name="credentials_lease_once_a_claim"
+            )
+        ]
