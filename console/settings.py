@@ -85,6 +85,7 @@ if PLACET_DEMO:
     INSTALLED_APPS.append("console.demo")
 
 MIDDLEWARE = [
+    "console.api.problems.problem_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

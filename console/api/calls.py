@@ -1,0 +1,177 @@
+"""The calls under `/api/v1`. Each translates: one domain call, one shape back."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.http import HttpResponse
+from ninja import NinjaAPI, Query
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
+from pydantic import BaseModel
+
+from console import access, deeds
+from console.api import refusals
+from console.api.auth import ApiRequest, door
+from console.api.documents import complete
+from console.api.idempotency import answer, once
+from console.api.problems import FieldError, Problem
+from console.api.shapes import (
+    Decide,
+    DecisionShown,
+    EventFilter,
+    EventList,
+    EventShown,
+    GateFilter,
+    GateList,
+    GateShown,
+    GateSummary,
+    RunFilter,
+    RunList,
+    RunShown,
+    RunSummary,
+    StartRun,
+)
+from console.api.strict import StrictParser, read_json
+from runs.models import Run
+
+
+class Api(NinjaAPI):
+    """The calls, with a description that also tells what every call has in common."""
+
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        return complete(
+            super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        )
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        return operation.view_func.__name__
+
+
+# The page of documentation that ninja offers loads its script from elsewhere; it stays off.
+api = Api(
+    title="Placet",
+    version="1",
+    urls_namespace="api",
+    docs_url=None,
+    parser=StrictParser(),
+)
+refusals.connect(api)
+
+
+@api.post("/runs", auth=door("runs.start"), response={201: RunShown, 200: RunShown})
+def start_run(request: ApiRequest, body: StartRun) -> HttpResponse:
+    """Start a run of a workflow; 200 instead of 201 when its key had started it before."""
+
+    def deed(key: str | None) -> tuple[int, BaseModel]:
+        run, was_created = deeds.start(
+            request.auth.person,
+            workflow=body.workflow,
+            input=dict(body.input),
+            idempotency_key=key,
+            request=request,
+        )
+        return 201 if was_created else 200, _shown(run)
+
+    return once(request, deed)
+
+
+@api.get("/runs", auth=door("runs.view"), response=RunList)
+def list_runs(request: ApiRequest, query: Query[RunFilter]) -> HttpResponse:
+    """Runs, newest first."""
+    _known_parameters(request, RunFilter)
+    page = access.find_runs(
+        request.auth.person,
+        status=query.status or "",
+        workflow=query.workflow or "",
+        cursor=query.cursor,
+        limit=query.limit,
+    )
+    items = [RunSummary.of(run) for run in page.items]
+    return answer(RunList(items=items, next_cursor=page.next_cursor))
+
+
+@api.get("/runs/{run_id}", auth=door("runs.view"), response=RunShown)
+def get_run(request: ApiRequest, run_id: uuid.UUID) -> HttpResponse:
+    """One run with its steps."""
+    return answer(_shown(access.access_run_by_id(request.auth.person, run_id)))
+
+
+@api.get("/runs/{run_id}/events", auth=door("runs.view"), response=EventList)
+def list_events(request: ApiRequest, run_id: uuid.UUID, query: Query[EventFilter]) -> HttpResponse:
+    """The journal of a run, in order, after a sequence number."""
+    _known_parameters(request, EventFilter)
+    run = access.access_run_by_id(request.auth.person, run_id)
+    events = access.find_events(run, after=query.after, limit=query.limit)
+    last = events[-1].seq if events else query.after
+    return answer(EventList(items=[EventShown.of(event) for event in events], next_after=last))
+
+
+@api.post("/runs/{run_id}/cancel", auth=door("runs.cancel"), response={202: RunShown})
+def cancel_run(request: ApiRequest, run_id: uuid.UUID) -> HttpResponse:
+    """Ask a run to stop; what has been paid stays paid. Takes no body, or `{}`."""
+    _nothing_in_body(request)
+
+    def deed(_key: str | None) -> tuple[int, BaseModel]:
+        return 202, _shown(deeds.cancel(request.auth.person, run_id, request=request))
+
+    return once(request, deed)
+
+
+@api.get("/gates", auth=door("gates.view"), response=GateList)
+def list_gates(request: ApiRequest, query: Query[GateFilter]) -> HttpResponse:
+    """Gates: with `state=open` what expires first comes first, else the newest."""
+    _known_parameters(request, GateFilter)
+    page = access.find_gates(
+        request.auth.person, state=query.state or "", cursor=query.cursor, limit=query.limit
+    )
+    items = [GateSummary.of(gate) for gate in page.items]
+    return answer(GateList(items=items, next_cursor=page.next_cursor))
+
+
+@api.get("/gates/{gate_id}", auth=door("gates.view"), response=GateShown)
+def get_gate(request: ApiRequest, gate_id: uuid.UUID) -> HttpResponse:
+    """One gate with the facts to decide about, and whether you may."""
+    person = request.auth.person
+    return answer(GateShown.to_person(access.access_gate_by_id(person, gate_id), person))
+
+
+@api.post("/gates/{gate_id}/decisions", auth=door("gates.decide"), response={201: DecisionShown})
+def decide(request: ApiRequest, gate_id: uuid.UUID, body: Decide) -> HttpResponse:
+    """Approve or deny, over exactly the digest that you were shown."""
+
+    def deed(_key: str | None) -> tuple[int, BaseModel]:
+        decision = deeds.decide_at_gate(
+            request.auth.person,
+            gate_id,
+            verdict=body.verdict,
+            reason=body.reason,
+            digest=body.digest,
+            request=request,
+        )
+        return 201, DecisionShown.of(decision)
+
+    return once(request, deed)
+
+
+def _shown(run: Run) -> RunShown:
+    return RunShown.with_steps(run, list(access.find_steps(run)))
+
+
+def _known_parameters(request: ApiRequest, shape: type[BaseModel]) -> None:
+    """Refuse what the query has beyond its shape: a misspelt filter would show everything."""
+    unknown = sorted(set(request.GET) - set(shape.model_fields))
+    repeated = sorted(name for name, values in request.GET.lists() if len(values) > 1)
+    faults = [FieldError(parameter=name, detail="This parameter is not known.") for name in unknown]
+    faults += [FieldError(parameter=name, detail="Give this parameter once.") for name in repeated]
+    if faults:
+        detail = "The query has parameters that do not fit."
+        raise Problem(422, "invalid-request", detail, errors=faults)
+
+
+def _nothing_in_body(request: ApiRequest) -> None:
+    if request.body and read_json(request) != {}:
+        raise Problem(422, "invalid-request", "This call takes no body, or the empty object.")

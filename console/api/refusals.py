@@ -1,0 +1,113 @@
+"""From what the rooms refuse to what the caller reads. Each refusal has one row here."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import ninja.errors
+from django.http import Http404, HttpRequest, HttpResponse
+from ninja import NinjaAPI
+
+from approvals import errors as approvals
+from console import access
+from console.api.auth import unauthenticated
+from console.api.problems import FieldError, Problem, plain, respond
+from runs import errors as runs
+
+logger = logging.getLogger("console.api")
+
+# Refusal, status, kind, and the field at fault where there is exactly one. First match wins.
+_ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
+    (access.NotFound, 404, "not-found", ""),
+    (access.Forbidden, 403, "forbidden", ""),
+    (runs.UnknownWorkflow, 422, "unknown-workflow", "/workflow"),
+    (runs.PayloadTooLarge, 413, "too-large", ""),
+    (runs.IdempotencyMismatch, 422, "idempotency-mismatch", ""),
+    (runs.AlreadyEnded, 409, "already-ended", ""),
+    (runs.NotCanonical, 422, "invalid-input", "/input"),
+    (approvals.OwnRequest, 403, "own-request", ""),
+    (approvals.NotEligible, 403, "not-eligible", ""),
+    (approvals.AlreadyDecided, 409, "already-decided", ""),
+    (approvals.GateClosed, 409, "gate-closed", ""),
+    (approvals.DigestMismatch, 409, "digest-mismatch", "/digest"),
+    (approvals.ReasonRequired, 422, "reason-required", "/reason"),
+    (approvals.DecisionRefused, 409, "decision-refused", ""),
+    (runs.Refused, 422, "refused", ""),
+)
+
+
+def connect(api: NinjaAPI) -> None:
+    """Answer every refusal, expected or not, with a problem."""
+    for refusal in (Problem, access.Refused, runs.Refused, runs.NotCanonical,
+                    approvals.DecisionRefused):  # fmt: skip
+        api.add_exception_handler(refusal, _refused)
+    api.add_exception_handler(ninja.errors.AuthenticationError, _unauthenticated)
+    api.add_exception_handler(ninja.errors.ValidationError, _invalid)
+    api.add_exception_handler(Http404, _no_such_path)
+    api.add_exception_handler(Exception, _failed)
+
+
+def problem_of(refusal: Exception) -> Problem:
+    if isinstance(refusal, Problem):
+        return refusal
+    if isinstance(refusal, access.BadCursor):
+        fault = FieldError(parameter="cursor", detail=str(refusal))
+        return Problem(422, "invalid-request", str(refusal), errors=[fault])
+    if isinstance(refusal, runs.InvalidInput):
+        faults = [FieldError(pointer=f"/input{at}", detail=text) for at, text in refusal.errors]
+        return Problem(422, "invalid-input", "The workflow does not take this input.",
+                       errors=faults)  # fmt: skip
+    for kind, status, word, pointer in _ROWS:
+        if isinstance(refusal, kind):
+            detail = str(refusal)
+            faults = [FieldError(pointer=pointer, detail=detail)] if pointer else []
+            return Problem(status, word, detail, errors=faults)
+    raise refusal
+
+
+def _refused(_request: HttpRequest, refusal: Any) -> HttpResponse:
+    return respond(problem_of(refusal))
+
+
+def _unauthenticated(_request: HttpRequest, _error: Any) -> HttpResponse:
+    return respond(unauthenticated())
+
+
+def _no_such_path(_request: HttpRequest, _error: Any) -> HttpResponse:
+    return respond(plain(404))
+
+
+def _failed(request: HttpRequest, error: Any) -> HttpResponse:
+    logger.error("A call failed: %s %s", request.method, request.path, exc_info=error)
+    return respond(plain(500))
+
+
+def _invalid(_request: HttpRequest, error: Any) -> HttpResponse:
+    """What the shapes did not accept. What was sent is never quoted back."""
+    if any(fault["loc"][0] == "path" for fault in error.errors):
+        return respond(Problem(404, "not-found", "There is nothing with this id."))
+    faults = [_field_error(fault) for fault in error.errors]
+    return respond(
+        Problem(422, "invalid-request", "The request has fields that do not fit.", errors=faults)
+    )
+
+
+def _field_error(fault: dict[str, Any]) -> FieldError:
+    # The first two parts name where ninja looked: ("body", the argument of the view, ...).
+    place, path = fault["loc"][0], fault["loc"][2:]
+    if place != "body":
+        return FieldError(parameter=str(path[0]) if path else "", detail=_sentence(fault))
+    steps = [re.sub(r"[~/]", _escaped, str(part)) for part in path]
+    return FieldError(pointer="".join(f"/{step}" for step in steps), detail=_sentence(fault))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return "~0" if match[0] == "~" else "~1"
+
+
+def _sentence(fault: dict[str, Any]) -> str:
+    known = {"extra_forbidden": "This field is not known.", "missing": "This field is required."}
+    return known.get(fault["type"]) or f"{fault['msg'].rstrip('.')}."

@@ -1,0 +1,338 @@
+"""What the calls take and give, as pydantic shapes; the OpenAPI page is made of these.
+
+Money is always minor units with a currency, times are RFC 3339 in UTC, and what the
+engine keeps as canonical bytes is given as the JSON that it is.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from approvals.envelope import phrase
+from approvals.gates import envelope_of, why_not
+from approvals.models import Decision, Gate
+from console.access import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from console.models import User
+from runs import canonical
+from runs.models import Event, Run, Step
+
+MAX_REASON_LENGTH = 1000
+MAX_SEQ = 2**63 - 1
+
+Name = Annotated[str, StringConstraints(pattern=r"^[\w.:-]{1,128}$")]
+Limit = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="MAX_PAGE_SIZE is the most")]
+RunStatus = Literal[
+    "ready", "running", "waiting", "paused", "quarantined", "succeeded", "failed", "cancelled"
+]
+GateState = Literal["open", "approved", "denied", "expired", "withdrawn"]
+Verdict = Literal["approve", "deny"]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class StartRun(Body):
+    workflow: Name
+    input: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Decide(Body):
+    verdict: Verdict
+    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
+        description="The digest of the gate as it was shown, in hexadecimal"
+    )
+    reason: Annotated[str, StringConstraints(max_length=MAX_REASON_LENGTH)] = ""
+
+
+class RunFilter(BaseModel):
+    status: RunStatus | None = None
+    workflow: Name | None = None
+    cursor: str = ""
+    limit: Limit = DEFAULT_PAGE_SIZE
+
+
+class GateFilter(BaseModel):
+    state: GateState | None = None
+    cursor: str = ""
+    limit: Limit = DEFAULT_PAGE_SIZE
+
+
+class EventFilter(BaseModel):
+    after: Annotated[int, Field(ge=0, le=MAX_SEQ)] = 0
+    limit: Limit = DEFAULT_PAGE_SIZE
+
+
+class Error(BaseModel):
+    kind: str
+    message: str
+
+
+class Progress(BaseModel):
+    done: int
+    total: int
+    note: str
+
+
+class RunSummary(BaseModel):
+    id: uuid.UUID
+    workflow: str
+    version: int
+    status: RunStatus
+    requested_by: str
+    waiting_for: str
+    waiting_since: datetime | None
+    wake_at: datetime | None
+    progress: Progress
+    cancel_requested_at: datetime | None
+    cancel_requested_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def fields_of(cls, run: Run) -> dict[str, Any]:
+        return {
+            "id": run.id,
+            "workflow": run.workflow,
+            "version": run.version,
+            "status": run.status,
+            "requested_by": run.requested_by.get_username(),
+            "waiting_for": run.waiting_for,
+            "waiting_since": run.waiting_since,
+            "wake_at": run.wake_at,
+            "progress": Progress(
+                done=run.progress_done, total=run.progress_total, note=run.progress_note
+            ),
+            "cancel_requested_at": run.cancel_requested_at,
+            "cancel_requested_by": run.cancel_requested_by,
+            "created_at": run.created_at,
+            "started_at": run.started_at,
+            "finished_at": run.finished_at,
+        }
+
+    @classmethod
+    def of(cls, run: Run) -> RunSummary:
+        return cls(**cls.fields_of(run))
+
+
+class StepShown(BaseModel):
+    id: uuid.UUID
+    position: int
+    kind: str
+    name: str
+    effect: str
+    is_money: bool
+    status: str
+    arguments: JsonValue
+    digest: str
+    key: str
+    attempt: int
+    not_before: datetime | None
+    result: JsonValue
+    error: Error | None
+    held_because: str
+    gate_id: uuid.UUID | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, step: Step) -> StepShown:
+        gate = getattr(step, "gate", None)
+        return cls(
+            id=step.id,
+            position=step.position,
+            kind=step.kind,
+            name=step.name,
+            effect=step.effect,
+            is_money=step.is_money,
+            status=step.status,
+            arguments=_json(step.arguments),
+            digest=_hex(step.digest),
+            key=step.key,
+            attempt=step.attempt,
+            not_before=step.not_before,
+            result=_json(step.result),
+            error=_error(step.error),
+            held_because=step.held_because,
+            gate_id=gate.id if gate else None,
+            created_at=step.created_at,
+            started_at=step.started_at,
+            finished_at=step.finished_at,
+        )
+
+
+class RunShown(RunSummary):
+    input: JsonValue
+    result: JsonValue
+    error: Error | None
+    steps: list[StepShown]
+
+    @classmethod
+    def with_steps(cls, run: Run, steps: list[Step]) -> RunShown:
+        return cls(
+            **cls.fields_of(run),
+            input=_json(run.input),
+            result=_json(run.result),
+            error=_error(run.error),
+            steps=[StepShown.of(step) for step in steps],
+        )
+
+
+class EventShown(BaseModel):
+    seq: int
+    kind: str
+    position: int | None
+    actor: str
+    body: JsonValue
+    at: datetime
+    trace_id: str
+
+    @classmethod
+    def of(cls, event: Event) -> EventShown:
+        return cls(
+            seq=event.seq,
+            kind=event.kind,
+            position=event.position,
+            actor=event.actor,
+            body=_json(event.body),
+            at=event.at,
+            trace_id=event.trace_id,
+        )
+
+
+class DecisionShown(BaseModel):
+    id: uuid.UUID
+    gate_id: uuid.UUID
+    person: str
+    verdict: Verdict
+    reason: str
+    digest: str
+    decided_at: datetime
+
+    @classmethod
+    def of(cls, decision: Decision) -> DecisionShown:
+        return cls(
+            id=decision.id,
+            gate_id=decision.gate_id,
+            person=decision.person.get_username(),
+            verdict=decision.verdict,  # type: ignore[arg-type]  # a check constraint keeps it
+            reason=decision.reason,
+            digest=_hex(decision.digest),
+            decided_at=decision.decided_at,
+        )
+
+
+class GateSummary(BaseModel):
+    id: uuid.UUID
+    run_id: uuid.UUID
+    step_id: uuid.UUID
+    state: GateState
+    tool: str
+    amount_minor: int
+    currency: str
+    payee: str
+    requester: str
+    policy: str
+    group: str
+    quorum: int
+    approvals: int
+    digest: str = Field(description="What a decision must name, in hexadecimal")
+    phrase: str = Field(description="The digest in words, to compare by eye")
+    opened_at: datetime
+    expires_at: datetime
+    closed_at: datetime | None
+
+    @classmethod
+    def fields_of(cls, gate: Gate) -> dict[str, Any]:
+        verdicts = [decision.verdict for decision in gate.decisions.all()]
+        return {
+            "id": gate.id,
+            "run_id": gate.run_id,
+            "step_id": gate.step_id,
+            "state": gate.status,
+            "tool": gate.tool,
+            "amount_minor": gate.amount_minor,
+            "currency": gate.currency,
+            "payee": gate.payee,
+            "requester": gate.requester.get_username(),
+            "policy": gate.policy.name,
+            "group": gate.group,
+            "quorum": gate.quorum,
+            "approvals": verdicts.count(Decision.Verdict.APPROVE),
+            "digest": _hex(gate.digest),
+            "phrase": phrase(bytes(gate.digest)),
+            "opened_at": gate.opened_at,
+            "expires_at": gate.expires_at,
+            "closed_at": gate.closed_at,
+        }
+
+    @classmethod
+    def of(cls, gate: Gate) -> GateSummary:
+        return cls(**cls.fields_of(gate))
+
+
+class GateShown(GateSummary):
+    envelope: JsonValue = Field(description="The facts that the digest stands for")
+    decisions: list[DecisionShown]
+    you_may_decide: bool
+    why_not: str = Field(description="Why you may not decide; empty when you may")
+
+    @classmethod
+    def to_person(cls, gate: Gate, person: User) -> GateShown:
+        obstacle = why_not(gate, person)
+        return cls(
+            **cls.fields_of(gate),
+            envelope=envelope_of(gate),
+            decisions=[DecisionShown.of(decision) for decision in gate.decisions.all()],
+            you_may_decide=not obstacle,
+            why_not=obstacle,
+        )
+
+
+class RunList(BaseModel):
+    items: list[RunSummary]
+    next_cursor: str = Field(description="Empty on the last page")
+
+
+class GateList(BaseModel):
+    items: list[GateSummary]
+    next_cursor: str = Field(description="Empty on the last page")
+
+
+class EventList(BaseModel):
+    items: list[EventShown]
+    next_after: int = Field(description="Give it as `after` to read on")
+
+
+class Fault(BaseModel):
+    pointer: str | None = None
+    parameter: str | None = None
+    detail: str
+
+
+class ProblemShown(BaseModel):
+    """RFC 9457. `type` is the stable word for machines, `detail` the sentence for people."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[Fault] | None = None
+
+
+def _json(encoded: bytes | memoryview | None) -> Any:
+    return None if encoded is None else canonical.decode(encoded)
+
+
+def _hex(digest: bytes | memoryview) -> str:
+    return bytes(digest).hex()
+
+
+def _error(error: Any) -> Error | None:
+    return None if error is None else Error(kind=error["kind"], message=error["message"])
