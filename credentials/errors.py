@@ -15,6 +15,10 @@ class InvalidSecret(CredentialsError):
     """A path, a field or a value that cannot be stored."""
 
 
+class InvalidScope(CredentialsError):
+    """A scope that cannot be granted."""
+
+
 class NoVaultIdentity(CredentialsError):
     """This process was given no identity in the vault, and so may ask it nothing."""
 

@@ -8,13 +8,12 @@ from credentials.errors import InvalidSecret
 
 MAX_PATH_CHARACTERS = 128
 MAX_TENANT_CHARACTERS = 63
-MAX_FIELD_NAME_CHARACTERS = 64
 
 # Words joined by single dots, dashes or underscores: `..`, an empty part, a space, a percent
 # sign or a control character cannot be written. The form is understood alike by Python and
 # by PostgreSQL, which checks it once more.
-_WORD = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
-SECRET_PATH = rf"^{_WORD}(/{_WORD})*$"
+WORD = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
+SECRET_PATH = rf"^{WORD}(/{WORD})*$"
 
 
 def check_path(path: str) -> str:
@@ -34,19 +33,9 @@ def check_path(path: str) -> str:
 
 def check_tenant(tenant: str) -> str:
     """Give `tenant` back, or raise InvalidSecret; it is the first part of a vault address."""
-    if len(tenant) > MAX_TENANT_CHARACTERS or not re.fullmatch(_WORD, tenant):
+    if len(tenant) > MAX_TENANT_CHARACTERS or not re.fullmatch(WORD, tenant):
         raise InvalidSecret(f"{tenant!r} cannot be the tenant of a secret.")
     return tenant
-
-
-def check_field_name(name: str) -> str:
-    """Give `name` back, or raise InvalidSecret with what a field may be called."""
-    if len(name) > MAX_FIELD_NAME_CHARACTERS or not re.fullmatch(_WORD, name):
-        raise InvalidSecret(
-            f"{name!r} is not a name of a field: write at most {MAX_FIELD_NAME_CHARACTERS} letters "
-            "and digits, joined by single dots, dashes or underscores, as in api_key."
-        )
-    return name
 
 
 def vault_path(tenant: str, path: str) -> str:

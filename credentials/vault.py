@@ -15,10 +15,12 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
-import hvac
-from hvac.adapters import RawAdapter
+import hvac  # type: ignore[import-untyped]
+from django.conf import settings
+from hvac.adapters import RawAdapter  # type: ignore[import-untyped]
 
 from credentials.errors import (
     NoVaultIdentity,
@@ -206,14 +208,6 @@ class SecretWriter(Vault):
         given = self._request("get", f"{MOUNT}/subkeys/{path}")
         return sorted(given["data"]["subkeys"])
 
-    def names(self, prefix: str) -> list[str]:
-        """What lies directly below `prefix`; a name that ends in a slash has more below it."""
-        try:
-            given = self._request("list", f"{MOUNT}/metadata/{prefix}")
-        except VaultNotFound:
-            return []
-        return sorted(given["data"]["keys"])
-
 
 class SecretReader(Vault):
     """The executor: reads the newest version of one secret that it can name."""
@@ -227,6 +221,34 @@ class SecretReader(Vault):
             for name, value in given["data"].items()
         }
         return SecretVersion(version=int(given["metadata"]["version"]), fields=fields)
+
+
+def writer() -> SecretWriter:
+    """The session of the web process. Raises NoVaultIdentity in a process without one."""
+    return _writer(*_identity())
+
+
+def reader() -> SecretReader:
+    """The session of the executor. Raises NoVaultIdentity in a process without one."""
+    return _reader(*_identity())
+
+
+def _identity() -> tuple[str, str, str]:
+    return (
+        settings.PLACET_VAULT_ADDR,
+        settings.PLACET_VAULT_ROLE_ID,
+        settings.PLACET_VAULT_SECRET_ID,
+    )
+
+
+@cache
+def _writer(addr: str, role_id: str, secret_id: str) -> SecretWriter:
+    return SecretWriter(addr=addr, role_id=role_id, secret_id=secret_id)
+
+
+@cache
+def _reader(addr: str, role_id: str, secret_id: str) -> SecretReader:
+    return SecretReader(addr=addr, role_id=role_id, secret_id=secret_id)
 
 
 Identity = dict[str, str]
