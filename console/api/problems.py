@@ -54,7 +54,7 @@ class Problem(Exception):
 def respond(problem: Problem) -> HttpResponse:
     body: dict[str, object] = {
         "type": TYPE_PREFIX + problem.kind,
-        "title": HTTPStatus(problem.status).phrase,
+        "title": problem.kind.replace("-", " ").capitalize(),
         "status": problem.status,
         "detail": problem.detail,
     }
