@@ -1,0 +1,138 @@
+"""`manage.py seed_demo`: the demo's people, rules, secret and first run. Runs as the owner.
+
+What is there already is left as it is, whatever was made of it since: a second `make up`
+finds everything as it was left.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from approvals.models import Policy, Reviewer
+from approvals.policies import publish_policy
+from console import audit
+from console.demo.bank.keys import keep_api_key
+from console.demo.cast import CAST, EXPIRES_AFTER_SECONDS, REVIEWERS_GROUP, RULES, Player
+from console.embedded.home import Home
+from console.models import DEFAULT_TENANT, AuditEntry, User
+from console.roles import REVIEWER, set_roles
+from credentials.errors import CredentialsError
+from credentials.models import Secret
+from credentials.secrets import grant_scope, write_secret
+from runs.canonical import CURRENCIES
+from runs.lifecycle import start_run
+from runs.models import Run
+
+SECRET = "bank/payments"
+PAYING_TOOL = "send_payment"
+TOOLS_IN_SCOPE = (PAYING_TOOL, "already_paid")
+FIRST_RUN = "demo-first-run"
+
+
+class Command(BaseCommand):
+    help = "Fills an empty Placet with the demo; what is there already is left as it is."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        with transaction.atomic():
+            add_people()
+            publish_rules()
+        try:
+            write_bank_key()
+        except CredentialsError as error:
+            raise CommandError(f"The bank's key could not be put into the vault: {error}") from None
+        start_first_run()
+        self.stdout.write("The demo is ready.")
+
+
+def add_people() -> None:
+    password = Home(settings.PLACET_HOME).demo_password()
+    for player in CAST:
+        if not User.objects.filter(username=player.username).exists():
+            _add(player, password)
+
+
+def _add(player: Player, password: str) -> None:
+    person = User(
+        username=player.username,
+        first_name=player.first_name,
+        last_name=player.last_name,
+        tenant=DEFAULT_TENANT,
+    )
+    person.set_password(password)
+    person.save(force_insert=True)
+    set_roles(person, {player.role})
+    if player.role == REVIEWER:
+        Reviewer.objects.create(tenant=DEFAULT_TENANT, group=REVIEWERS_GROUP, person=person)
+    _record("person_added", person.username, person.pk, {"roles": [player.role]})
+
+
+def publish_rules() -> None:
+    """The rules of the demo, unless there ever was a rule for its payments."""
+    if Policy.objects.filter(tenant=DEFAULT_TENANT, tool=PAYING_TOOL).exists():
+        return
+    for rule in RULES:
+        minor_units = 10 ** CURRENCIES[rule.currency]
+        policy = publish_policy(
+            tenant=DEFAULT_TENANT,
+            name=rule.name,
+            tool=PAYING_TOOL,
+            currency=rule.currency,
+            above_minor=rule.above * minor_units,
+            up_to_minor=rule.up_to * minor_units,
+            group=REVIEWERS_GROUP,
+            quorum=rule.quorum,
+            expires_after_seconds=EXPIRES_AFTER_SECONDS,
+        )
+        _record("policy_published", policy.name, policy.pk, {"quorum": rule.quorum})
+
+
+def write_bank_key() -> None:
+    """The key that the sample bank asks for, in the vault, for the two tools that call it."""
+    erin = User.objects.get(username="erin")
+    secret = Secret.objects.filter(tenant=DEFAULT_TENANT, path=SECRET, version__gt=0).first()
+    if secret is None:
+        secret = write_secret(
+            tenant=DEFAULT_TENANT,
+            path=SECRET,
+            fields={"api_key": keep_api_key(settings.PLACET_HOME / "bank" / "api-key")},
+            description="The API key of the sample bank",
+            person=erin,
+        )
+        _record("secret_written", SECRET, secret.pk, {"version": secret.version})
+    # Asked of the audit and not of the scopes: one that Erin took back stays taken back.
+    if AuditEntry.objects.filter(action="scope_granted", subject_id=secret.pk).exists():
+        return
+    with transaction.atomic():
+        for tool in TOOLS_IN_SCOPE:
+            grant_scope(tenant=DEFAULT_TENANT, tool=tool, secret=secret, person=erin)
+            _record("scope_granted", SECRET, secret.pk, {"tool": tool})
+
+
+def start_first_run() -> None:
+    """One run of Alice's, so that the first visit finds gates to decide at."""
+    if Run.objects.filter(tenant=DEFAULT_TENANT, idempotency_key=FIRST_RUN).exists():
+        return
+    with transaction.atomic():
+        run, _ = start_run(
+            tenant=DEFAULT_TENANT,
+            workflow="pay_invoices",
+            input={"folder": "samples"},
+            requested_by=User.objects.get(username="alice"),
+            idempotency_key=FIRST_RUN,
+        )
+        _record("run_started", "Run of pay_invoices", run.pk, {"for": "alice"})
+
+
+def _record(action: str, subject: str, subject_id: object, detail: dict[str, Any]) -> None:
+    audit.record(
+        actor="seed_demo",
+        tenant=DEFAULT_TENANT,
+        action=action,
+        subject=subject,
+        subject_id=subject_id,
+        detail=detail,
+    )
