@@ -11,15 +11,22 @@ LOOPBACK = "127.0.0.1"
 FIRST, LAST = 18_000, 32_000
 
 
-def is_free(port: int, host: str = LOOPBACK) -> bool:
+def is_free(port: int) -> bool:
+    return not why_not_free(port, LOOPBACK)
+
+
+def why_not_free(port: int, host: str) -> str:
+    """Why nothing can listen there, as a clause; empty when something can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+            # Two may bind the same port until one listens.
+            probe.listen(1)
+        except OSError as error:
+            return error.strerror or str(error)
+    return ""
 
 
 def find_free(preferred: int | None = None) -> int:

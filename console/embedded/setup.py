@@ -29,7 +29,9 @@ def prepare_servers(servers: Servers, bank_url: str = "") -> dict[str, dict[str,
     return written
 
 
-def prepare_database(servers: Servers, written: dict[str, dict[str, str]]) -> None:
+def prepare_database(
+    servers: Servers, written: dict[str, dict[str, str]], *, with_demo: bool = False
+) -> None:
     """Migrations, rights, seal key and demo, by a process of the owner's."""
     home = servers.home
     environment = {
@@ -38,11 +40,10 @@ def prepare_database(servers: Servers, written: dict[str, dict[str, str]]) -> No
         # The demo's secret is written as a person would write it: by the identity of the web.
         **servers.vault_identities().get("web", {}),
     }
+    command = [*MANAGE, "setup", "--as-owner", *(["--demo"] if with_demo else [])]
     log = home.logs / "setup.log"
     with log.open("wb") as output:
-        process = spawn(
-            [*MANAGE, "setup", "--as-owner"], environment=environment, output=output, cwd=BASE_DIR
-        )
+        process = spawn(command, environment=environment, output=output, cwd=BASE_DIR)
         try:
             code = process.wait(OWNER_SECONDS)
         finally:

@@ -16,14 +16,13 @@ from console.embedded.home import Home
 from console.embedded.members import LoggedMember, ServerMember
 from console.embedded.named import Named
 from console.embedded.output import Output
-from console.embedded.ports import answers, is_free
+from console.embedded.ports import answers, why_not_free
 from console.embedded.servers import Servers
 from console.embedded.setup import prepare_database, prepare_servers
 from console.embedded.supervisor import StopAsked, Supervisor
 from console.home import BASE_DIR
 from console.home import home as home_path
 
-OLDEST_PYTHON = (3, 11)
 CELERY = ("gatekeeper", "worker", "executor")
 BANK = "bank"
 BANK_SECONDS = 15
@@ -51,8 +50,6 @@ OPEN_WARNING = (
 def up() -> None:
     """Run until a signal asks to stop. Raises CannotStart with the sentence to print."""
     os.umask(0o077)
-    if sys.version_info < OLDEST_PYTHON:
-        raise CannotStart("Placet needs Python 3.11 or newer; this is " + sys.version.split()[0])
     if not sys.platform.startswith("linux"):
         raise CannotStart("`make up` runs on Linux only; see docs/operate for your own servers.")
     home = Home(home_path())
@@ -77,11 +74,7 @@ class Up:
         self.is_welcomed = False
 
     def run(self) -> None:
-        if not is_free(self.port, self.host):
-            raise CannotStart(
-                f"Port {self.port} on {self.host} cannot be used; "
-                "stop what listens there, or choose another with PLACET_PORT."
-            )
+        self._check_port()
         self.mark = self.home.renew_mark()
         self.servers = Servers(self.home, Named.from_environment(), self.mark)
         with self.supervisor.catching_signals():
@@ -93,6 +86,14 @@ class Up:
             finally:
                 self._stop()
 
+    def _check_port(self) -> None:
+        reason = why_not_free(self.port, self.host)
+        if reason:
+            raise CannotStart(
+                f"Port {self.port} on {self.host} cannot be used ({reason}); stop what listens "
+                "there, or choose another with PLACET_PORT, or another address with PLACET_HOST."
+            )
+
     def _start(self) -> None:
         names = ", ".join(server.name for server in self.servers.embedded)
         self.output.say(f"Starting {names or 'with servers of yours'} in {self.home.path}.")
@@ -102,7 +103,7 @@ class Up:
         bank_url = self._start_bank() if self.is_demo else ""
         self.output.say("Preparing the database and the vault.")
         written = prepare_servers(self.servers, bank_url)
-        prepare_database(self.servers, written)
+        prepare_database(self.servers, written, with_demo=self.is_demo)
         for process in (*CELERY, "web"):
             self._start_process(process, written[process])
 

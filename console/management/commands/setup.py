@@ -20,7 +20,7 @@ class Command(BaseCommand):
         "Prepares roles, database, rights and vault, and writes environment.json. "
         "Safe to repeat; needs that nothing runs on the same home."
     )
-    requires_system_checks = []
+    requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -29,9 +29,11 @@ class Command(BaseCommand):
             help="only the part inside the database, as the owner of its schema",
         )
 
+        parser.add_argument("--demo", action="store_true", help="with --as-owner: the demo as well")
+
     def handle(self, *args: Any, **options: Any) -> None:
         if options["as_owner"]:
-            prepare_as_owner()
+            prepare_as_owner(with_demo=options["demo"])
             return
         os.umask(0o077)
         try:
@@ -41,11 +43,11 @@ class Command(BaseCommand):
         self.stdout.write(f"Prepared; the settings of each process are in {settings.PLACET_HOME}.")
 
 
-def prepare_as_owner() -> None:
+def prepare_as_owner(*, with_demo: bool) -> None:
     """Migrations (the rights follow each of them), the seal key, the demo."""
     from approvals.decisions import install_seal_key
 
     call_command("migrate", interactive=False, verbosity=1)
     install_seal_key(bytes.fromhex(settings.PLACET_SEAL_KEY))
-    if settings.PLACET_DEMO:
+    if with_demo:
         call_command("seed_demo")

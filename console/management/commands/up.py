@@ -13,7 +13,7 @@ from console.embedded.start import up
 
 class Command(BaseCommand):
     help = "Starts the servers and all processes, and keeps them running until Ctrl-C."
-    requires_system_checks = []
+    requires_system_checks = ()
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
