@@ -1,6 +1,6 @@
 """The broker: a credential for one claimed step, for as long as its call lasts.
 
-It fails closed. Each check that a step must pass is a sentence in `_refusal`, read from the
+It fails closed. Each check that a step must pass is a sentence in `_refusals`, read from the
 database and not from what the caller says; it is made before the vault is asked, and once
 more, under the lock of the claim, in the transaction that writes the lease.
 """
@@ -82,8 +82,7 @@ def _reader() -> vault.SecretReader:
 def _checked_secret(claimed: ClaimedStep) -> Secret:
     """The secret that the step may use now. Raises CredentialRefused."""
     step = _find_step(claimed)
-    refusal = _refusal(claimed, step)
-    if refusal:
+    for refusal in _refusals(claimed, step):
         raise CredentialRefused(refusal)
     secret = Secret.objects.filter(tenant=claimed.tenant, path=claimed.secret).first()
     if secret is None:
@@ -105,26 +104,26 @@ def _find_step(claimed: ClaimedStep) -> Step | None:
     ).first()
 
 
-def _refusal(claimed: ClaimedStep, step: Step | None) -> str:
-    """Why the step may have no credential; empty when nothing stands against it."""
+def _refusals(claimed: ClaimedStep, step: Step | None) -> Iterator[str]:
+    """Why the step may have no credential, if anything stands against it."""
     if step is None:
-        return "There is no such step."
+        yield "There is no such step."
+        return
     if step.status != Step.Status.RUNNING:
-        return f"The step is {step.status}: only a running step gets a credential."
+        yield f"The step is {step.status}: only a running step gets a credential."
     if not _is_claim_live(claimed):
-        return "The claim on the step is lost: it ended, or somebody else holds it."
+        yield "The claim on the step is lost: it ended, or somebody else holds it."
     if (step.name, step.attempt) != (claimed.tool, claimed.attempt):
-        return "The claim names another tool or another attempt than the step."
+        yield "The claim names another tool or another attempt than the step."
     if bytes(step.digest) != claimed.digest or step.key != claimed.key:
-        return "The claim names other arguments than the step."
+        yield "The claim names other arguments than the step."
     declared = step.declaration.body.get("secret") if step.declaration else ""
     if not declared or declared != claimed.secret:
-        return f"The tool {step.name} does not declare the secret {claimed.secret!r}."
+        yield f"The tool {step.name} does not declare the secret {claimed.secret!r}."
     if step.is_money and step.clearance_id is None:
-        return "The step moves money and has no clearance."
+        yield "The step moves money and has no clearance."
     if step.clearance_id != claimed.clearance_id:
-        return "The claim names another clearance than the step."
-    return ""
+        yield "The claim names another clearance than the step."
 
 
 def _is_claim_live(claimed: ClaimedStep) -> bool:

@@ -171,20 +171,23 @@ def _scrub(value: Any, depth: int) -> Any:
         return scrub_text(value)
     if isinstance(value, bytes | bytearray):
         return type(value)(scrub_text(value.decode("latin-1")).encode("latin-1"))
-    if isinstance(value, bool) or value is None:
-        return value
     if isinstance(value, int | float):
         # A number that spells a value becomes its marker; any other stays a number.
         text = str(value)
         scrubbed = scrub_text(text)
         return value if scrubbed == text else scrubbed
-    if isinstance(value, Mapping):
-        return {_scrub(key, depth + 1): _scrub(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        items = [_scrub(item, depth + 1) for item in value]
-        return tuple(items) if isinstance(value, tuple) else type(value)(items)
     if isinstance(value, BaseException):
         return scrub_exception(value)
+    return _scrub_items(value, depth + 1)
+
+
+def _scrub_items(value: Any, depth: int) -> Any:
+    if isinstance(value, Mapping):
+        return {_scrub(key, depth): _scrub(item, depth) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_scrub(item, depth) for item in value)
+    if isinstance(value, list | set | frozenset):
+        return type(value)(_scrub(item, depth) for item in value)
     return value
 
 
@@ -262,8 +265,9 @@ def _scrub_message(record: logging.LogRecord) -> None:
     try:
         message = record.getMessage()
     except Exception:
-        record.msg, record.args = scrub(_safe(str, record.msg)), scrub(record.args)
-        return
+        # Left so, the handler would complain on its own and show the arguments in full.
+        message = f"{_safe(str, record.msg)} {_safe(repr, record.args)}"
+        record.msg, record.args = message, None
     scrubbed = scrub_text(message)
     if scrubbed != message:
         record.msg, record.args = scrubbed, None

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-import hvac  # type: ignore[import-untyped]
+import hvac
 from django.conf import settings
-from hvac.adapters import RawAdapter  # type: ignore[import-untyped]
+from hvac.adapters import RawAdapter
 
 from credentials.errors import (
     NoVaultIdentity,
@@ -40,6 +40,13 @@ TOKEN_SECONDS = 900
 # A new login is made this much before a token ends, so that none ends on its way.
 _TOKEN_MARGIN_SECONDS = 60
 _MOUNT_READY_SECONDS = 10.0
+
+# Answers of a vault that starts, hands over, or has too much to do.
+_PASSING = frozenset({429, 472, 473, 500, 502, 503, 504})
+_FINAL: dict[int, tuple[type[VaultError], str]] = {
+    403: (VaultForbidden, "The vault refused this process: it may not do that on {where}."),
+    404: (VaultNotFound, "The vault holds no value at {where}."),
+}
 
 POLICIES = {
     "web": f"""
@@ -108,17 +115,14 @@ def _failure(status: int, given: Any, path: str) -> VaultError:
     where = path.removeprefix(f"{MOUNT}/data/").removeprefix(f"{MOUNT}/subkeys/")
     if "check-and-set" in said:
         return StaleWrite("Somebody wrote a newer version of this secret in the meantime.")
-    if status == 403:
-        return VaultForbidden(f"The vault refused this process: it may not do that on {where}.")
-    if status == 404:
-        return VaultNotFound(f"The vault holds no value at {where}.")
     if status == 503 and "sealed" in said:
         return VaultSealed("The vault is sealed: it answers again once it was unsealed.")
-    if status in (429, 472, 473, 500, 502, 503, 504):
+    if status in _PASSING or "Upgrading" in said:
         return VaultUnreachable(f"The vault cannot answer at the moment (HTTP {status}).")
-    if "Upgrading" in said:
-        return VaultUnreachable("The vault is still preparing its store.")
-    return VaultError(f"The vault did not accept the request on {where} (HTTP {status}).")
+    kind, sentence = _FINAL.get(
+        status, (VaultError, "The vault did not accept the request on {where} (HTTP {status}).")
+    )
+    return kind(sentence.format(where=where, status=status))
 
 
 class Vault:
