@@ -25,11 +25,12 @@ from opentelemetry.instrumentation.celery import CeleryInstrumentor
 from opentelemetry.instrumentation.django import DjangoInstrumentor
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
+from opentelemetry.propagate import inject
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.trace import Link, Status
+from opentelemetry.trace import Link, SpanKind, Status
 
 from credentials import redaction
 from runs import telemetry as runs_telemetry
@@ -66,7 +67,7 @@ def setup() -> None:
     HTTPXClientInstrumentor().instrument()
     # A message is a hint and may come late or twice: what it starts is linked to whoever
     # sent it, and is no part of the sender's trace.
-    CeleryInstrumentor().instrument(use_span_links=True)  # type: ignore[no-untyped-call]
+    HintInstrumentor().instrument(use_span_links=True)  # type: ignore[no-untyped-call]
 
 
 def is_asked_for(environ: Mapping[str, str]) -> bool:
@@ -108,6 +109,31 @@ class RunIds(RandomIdGenerator):
 
     def generate_trace_id(self) -> int:
         return runs_telemetry.next_trace_id.get() or super().generate_trace_id()
+
+
+class HintInstrumentor(CeleryInstrumentor):
+    """Celery's instrumentation, with a sender's span that always ends.
+
+    The original leaves it open, and current in the sender's thread, when the broker is away
+    or the task is sent by its name alone; Placet expects the first and does the second.
+    """
+
+    def _trace_before_publish(self, *args: Any, **kwargs: Any) -> None:
+        name = str(kwargs.get("sender"))
+        with self._tracer.start_as_current_span(
+            f"apply_async/{name}",
+            kind=SpanKind.PRODUCER,
+            attributes={
+                "celery.action": "apply_async",
+                "celery.task_name": name,
+                "messaging.destination.name": str(kwargs.get("routing_key") or ""),
+            },
+        ):
+            inject(kwargs["headers"])
+
+    @staticmethod
+    def _trace_after_publish(*args: Any, **kwargs: Any) -> None:
+        """There is nothing left to end."""
 
 
 class ScrubbingProcessor(SpanProcessor):
