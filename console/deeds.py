@@ -17,7 +17,7 @@ from approvals.models import Decision
 from console import access, audit
 from console.models import User
 from runs.lifecycle import request_cancel, start_run
-from runs.models import Run
+from runs.models import Claim, Run
 
 Verdict = Literal["approve", "deny"]
 
@@ -88,6 +88,9 @@ def decide_at_gate(
     """
     gate = access.access_gate_by_id(person, gate_id, right="gates.decide")
     with transaction.atomic():
+        # The run's lock, before looking: else two equal calls at once would both be audited.
+        Claim.objects.select_for_update(no_key=True).get(run_id=gate.run_id)
+        was_decided = Decision.objects.filter(gate=gate, person=person).exists()
         decision = decide(
             gate_id=gate.id,
             tenant=person.tenant,
@@ -96,12 +99,13 @@ def decide_at_gate(
             reason=reason,
             digest=digest,
         )
-        audit.record(
-            person=person,
-            action="decided",
-            subject=f"Gate of {gate.tool}",
-            subject_id=gate.id,
-            detail={"verdict": verdict, "digest": digest, "run": str(gate.run_id)},
-            request=request,
-        )
+        if not was_decided:
+            audit.record(
+                person=person,
+                action="decided",
+                subject=f"Gate of {gate.tool}",
+                subject_id=gate.id,
+                detail={"verdict": verdict, "digest": digest, "run": str(gate.run_id)},
+                request=request,
+            )
     return decision

@@ -68,7 +68,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _constant(name: str) -> NoReturn:
-    raise BadJson(f"{name} is not JSON.")
+    raise BadJson(f"The value {name} is not JSON.")
 
 
 def _check(value: Any, pointer: str, depth: int) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, URLResolver, re_path
 from ninja import NinjaAPI, Query
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
@@ -16,7 +17,7 @@ from console.api import refusals
 from console.api.auth import ApiRequest, door
 from console.api.documents import complete
 from console.api.idempotency import answer, once
-from console.api.problems import FieldError, Problem
+from console.api.problems import FieldError, Problem, plain, respond
 from console.api.shapes import (
     Decide,
     DecisionShown,
@@ -47,8 +48,18 @@ class Api(NinjaAPI):
             super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
         )
 
+    @property
+    def urls(self) -> tuple[list[URLResolver | URLPattern], str, str]:
+        """The calls, and a problem for every other path: Django would draw a page for it."""
+        patterns, app, namespace = super().urls
+        return [*patterns[:-1], re_path("", _no_such_path), patterns[-1]], app, namespace
+
     def get_openapi_operation_id(self, operation: Operation) -> str:
         return operation.view_func.__name__
+
+
+def _no_such_path(_request: HttpRequest) -> HttpResponse:
+    return respond(plain(404))
 
 
 # The page of documentation that ninja offers loads its script from elsewhere; it stays off.

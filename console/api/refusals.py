@@ -8,16 +8,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import ninja.errors
-from django.http import Http404, HttpRequest, HttpResponse
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 
 from approvals import errors as approvals
 from console import access
 from console.api.auth import unauthenticated
 from console.api.problems import FieldError, Problem, plain, respond
+from console.api.strict import too_large
 from runs import errors as runs
 
 logger = logging.getLogger("console.api")
+MAX_FAULTS = 20
+MAX_DETAIL_LENGTH = 300
 
 # Refusal, status, kind, and the field at fault where there is exactly one. First match wins.
 _ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
@@ -46,7 +50,8 @@ def connect(api: NinjaAPI) -> None:
         api.add_exception_handler(refusal, _refused)
     api.add_exception_handler(ninja.errors.AuthenticationError, _unauthenticated)
     api.add_exception_handler(ninja.errors.ValidationError, _invalid)
-    api.add_exception_handler(Http404, _no_such_path)
+    api.add_exception_handler(ninja.errors.HttpError, _unreadable)
+    api.add_exception_handler(RequestDataTooBig, _too_big)
     api.add_exception_handler(Exception, _failed)
 
 
@@ -57,12 +62,15 @@ def problem_of(refusal: Exception) -> Problem:
         fault = FieldError(parameter="cursor", detail=str(refusal))
         return Problem(422, "invalid-request", str(refusal), errors=[fault])
     if isinstance(refusal, runs.InvalidInput):
-        faults = [FieldError(pointer=f"/input{at}", detail=text) for at, text in refusal.errors]
+        faults = [
+            FieldError(pointer=f"/input{at}", detail=_short(text))
+            for at, text in refusal.errors[:MAX_FAULTS]
+        ]
         return Problem(422, "invalid-input", "The workflow does not take this input.",
                        errors=faults)  # fmt: skip
     for kind, status, word, pointer in _ROWS:
         if isinstance(refusal, kind):
-            detail = str(refusal)
+            detail = _short(str(refusal))
             faults = [FieldError(pointer=pointer, detail=detail)] if pointer else []
             return Problem(status, word, detail, errors=faults)
     raise refusal
@@ -76,8 +84,14 @@ def _unauthenticated(_request: HttpRequest, _error: Any) -> HttpResponse:
     return respond(unauthenticated())
 
 
-def _no_such_path(_request: HttpRequest, _error: Any) -> HttpResponse:
-    return respond(plain(404))
+def _unreadable(_request: HttpRequest, error: Any) -> HttpResponse:
+    """Ninja wraps what its parser raises; what `StrictParser` said is inside."""
+    said = error.__cause__
+    return respond(said if isinstance(said, Problem) else plain(error.status_code))
+
+
+def _too_big(_request: HttpRequest, _error: Any) -> HttpResponse:
+    return respond(too_large())
 
 
 def _failed(request: HttpRequest, error: Any) -> HttpResponse:
@@ -89,19 +103,27 @@ def _invalid(_request: HttpRequest, error: Any) -> HttpResponse:
     """What the shapes did not accept. What was sent is never quoted back."""
     if any(fault["loc"][0] == "path" for fault in error.errors):
         return respond(Problem(404, "not-found", "There is nothing with this id."))
-    faults = [_field_error(fault) for fault in error.errors]
+    faults = [_field_error(fault) for fault in error.errors[:MAX_FAULTS]]
     return respond(
         Problem(422, "invalid-request", "The request has fields that do not fit.", errors=faults)
     )
 
 
 def _field_error(fault: dict[str, Any]) -> FieldError:
-    # The first two parts name where ninja looked: ("body", the argument of the view, ...).
-    place, path = fault["loc"][0], fault["loc"][2:]
+    # Where ninja looked: ("body", the argument of the view, ...) or ("query", the parameter).
+    place, *path = fault["loc"]
     if place != "body":
         return FieldError(parameter=str(path[0]) if path else "", detail=_sentence(fault))
+    path = path[1:]
     steps = [re.sub(r"[~/]", _escaped, str(part)) for part in path]
     return FieldError(pointer="".join(f"/{step}" for step in steps), detail=_sentence(fault))
+
+
+def _short(sentence: str) -> str:
+    """A sentence that quotes what was sent must not be as long as what was sent."""
+    if len(sentence) <= MAX_DETAIL_LENGTH:
+        return sentence
+    return f"{sentence[:MAX_DETAIL_LENGTH]} ..."
 
 
 def _escaped(match: re.Match[str]) -> str:

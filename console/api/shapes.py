@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from approvals.envelope import phrase
 from approvals.gates import envelope_of, why_not
+from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Decision, Gate
 from console.access import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from console.models import User
 from runs import canonical
 from runs.models import Event, Run, Step
 
-MAX_REASON_LENGTH = 1000
 MAX_SEQ = 2**63 - 1
 
 Name = Annotated[str, StringConstraints(pattern=r"^[\w.:-]{1,128}$")]
@@ -46,7 +46,7 @@ class Decide(Body):
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
         description="The digest of the gate as it was shown, in hexadecimal"
     )
-    reason: Annotated[str, StringConstraints(max_length=MAX_REASON_LENGTH)] = ""
+    reason: Annotated[str, StringConstraints(max_length=MAX_REASON_CHARACTERS)] = ""
 
 
 class RunFilter(BaseModel):

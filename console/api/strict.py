@@ -22,9 +22,9 @@ def read_json(request: HttpRequest) -> Any:
     """The body as a JSON value. Raises `Problem` 400, 413 or 415."""
     check_content_type(request)
     try:
-        return strictjson.parse(_body(request))
-    except strictjson.TooLong as error:
-        raise Problem(413, "too-large", error.detail) from None
+        return strictjson.parse(request.body)
+    except (strictjson.TooLong, RequestDataTooBig):
+        raise too_large() from None
     except strictjson.BadJson as error:
         faults = [] if error.pointer is None else [FieldError(**vars(error))]
         raise Problem(400, "malformed-body", error.detail, errors=faults) from None
@@ -40,8 +40,5 @@ class StrictParser(Parser):
         return value
 
 
-def _body(request: HttpRequest) -> bytes:
-    try:
-        return request.body
-    except RequestDataTooBig:
-        raise strictjson.too_long() from None
+def too_large() -> Problem:
+    return Problem(413, "too-large", strictjson.too_long().detail)
