@@ -43,6 +43,17 @@ class Declaration(models.Model):
         ]
 
 
+class WorkflowDeclaration(models.Model):
+    """A workflow as registered at `migrate`, so that `web` can check an input against its
+    schema without importing the code of agents."""
+
+    name = models.CharField(primary_key=True, max_length=128)
+    version = models.PositiveIntegerField()
+    schema = models.JSONField(help_text="JSON Schema of the input")
+    summary = models.CharField(max_length=255, default="")
+    is_current = models.BooleanField(default=True)
+
+
 class Run(models.Model):
     """One execution of a workflow."""
 
@@ -172,7 +183,8 @@ class Step(models.Model):
     digest = models.BinaryField(help_text="SHA-256 over the domain tag and the arguments")
     key = models.CharField(max_length=64, help_text="idempotency key; the same for all attempts")
     clearance_id = models.UUIDField(null=True)
-    attempt = models.PositiveIntegerField(default=0)
+    attempt = models.PositiveIntegerField(default=0, help_text="tries, whatever became of them")
+    failures = models.PositiveIntegerField(default=0, help_text="tries that ended in an error")
     not_before = models.DateTimeField(null=True, help_text="when the next attempt is due")
     result = models.BinaryField(null=True)
     error = models.JSONField(null=True, help_text="{kind, message} of the last failure")
@@ -275,5 +287,6 @@ class Event(models.Model):
 
 
 __all__ = [
-    "Claim", "Declaration", "Effect", "Event", "Run", "Step", "StepClaim", "new_id",
+    "Claim", "Declaration", "Effect", "Event", "Run", "Step", "StepClaim",
+    "WorkflowDeclaration", "new_id",
 ]

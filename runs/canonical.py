@@ -1,0 +1,108 @@
+"""Canonical bytes (RFC 8785) of JSON values, and the stricter rules for money."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from typing import Any
+
+import iso4217
+import rfc8785
+
+from runs import limits
+from runs.errors import InvalidArguments, NotCanonical, PayloadTooLarge
+
+STEP_TAG = b"placet/step/v1\0"
+KEY_TAG = b"placet/key/v1\0"
+# Cc control, Cf format (bidirectional marks, zero width), Cs surrogate, Co private, Zl, Zp.
+REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+CURRENCIES: dict[str, int] = {
+    c.code: c.exponent for c in iso4217.Currency if c.exponent is not None
+}
+
+
+def encode(value: Any) -> bytes:
+    """The RFC 8785 bytes of a JSON value.
+
+    Raises `NotCanonical` for what JSON cannot say exactly (other types, NaN, integers
+    beyond 2**53 - 1, lone surrogates) and `PayloadTooLarge` beyond the named limits.
+    """
+    _check_depth(value, 0)
+    try:
+        encoded = rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
+        raise NotCanonical(f"The value has no canonical JSON form: {error}.") from error
+    if len(encoded) > limits.MAX_PAYLOAD_BYTES:
+        raise PayloadTooLarge(
+            f"The value is {len(encoded)} bytes long; at most {limits.MAX_PAYLOAD_BYTES} are kept."
+        )
+    return encoded
+
+
+def decode(encoded: bytes | memoryview) -> Any:
+    return json.loads(bytes(encoded))
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    if depth > limits.MAX_DEPTH:
+        raise PayloadTooLarge(f"The value is nested more than {limits.MAX_DEPTH} levels deep.")
+    if isinstance(value, dict):
+        for item in value.values():
+            _check_depth(item, depth + 1)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _check_depth(item, depth + 1)
+
+
+def step_digest(tool: str, arguments: bytes) -> bytes:
+    """SHA-256 over the domain tag, the tool's name and the canonical arguments."""
+    return hashlib.sha256(STEP_TAG + tool.encode() + b"\0" + arguments).digest()
+
+
+def step_key(tenant: str, run_id: Any, position: int, tool: str) -> str:
+    """The idempotency key of a step: the same for all its attempts, never for another step."""
+    parts = b"\0".join([tenant.encode(), str(run_id).encode(), b"%d" % position, tool.encode()])
+    return hashlib.sha256(KEY_TAG + parts).hexdigest()
+
+
+def strict(value: Any, path: str = "") -> Any:
+    """The value as a money step may carry it: NFC, no float, no hidden character.
+
+    Raises `InvalidArguments` naming the place.
+    """
+    if isinstance(value, float):
+        raise InvalidArguments(f"{path}: a float cannot be part of a payment; use minor units.")
+    if isinstance(value, str):
+        return _plain_text(value, path)
+    if isinstance(value, dict):
+        return {_plain_text(k, path): strict(v, f"{path}/{k}") for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(item, f"{path}/{index}") for index, item in enumerate(value)]
+    return value
+
+
+def _plain_text(text: str, path: str) -> str:
+    for character in text:
+        if unicodedata.category(character) in REFUSED_CATEGORIES:
+            raise InvalidArguments(
+                f"{path}: the character U+{ord(character):04X} is invisible or changes the "
+                "reading direction, so it cannot be part of a payment."
+            )
+    return unicodedata.normalize("NFC", text)
+
+
+def check_money(amount: Any, currency: Any, payee: Any) -> None:
+    """Raises `InvalidArguments` unless this is a positive amount in a real currency."""
+    if isinstance(amount, bool) or not isinstance(amount, int):
+        raise InvalidArguments("The amount must be a whole number of minor units.")
+    if amount <= 0:
+        raise InvalidArguments(f"The amount is {amount}; a payment must be above zero.")
+    if amount > limits.MAX_AMOUNT_MINOR:
+        raise InvalidArguments(
+            f"The amount is {amount}; at most {limits.MAX_AMOUNT_MINOR} minor units can be paid."
+        )
+    if currency not in CURRENCIES:
+        raise InvalidArguments(f"{currency!r} is not an ISO 4217 currency.")
+    if not isinstance(payee, str) or not payee.strip():
+        raise InvalidArguments("The payee must not be empty.")

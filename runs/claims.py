@@ -1,0 +1,154 @@
+"""Claims: who may write a run or a step now, kept by a rising fence and the database's clock.
+
+A claim is renewed by a thread of the process that holds it, never by the step it runs, so a
+long step keeps its claim and a dead process loses it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+logger = logging.getLogger(__name__)
+
+TAKE_RUN = """
+    WITH taken AS (
+        UPDATE runs_claim c
+        SET fence = c.fence + 1, holder = %(holder)s,
+            expires_at = clock_timestamp() + %(seconds)s * interval '1 second'
+        FROM runs_run r
+        WHERE c.run_id = %(run)s AND r.id = c.run_id AND r.status IN ('ready', 'running')
+          AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
+        RETURNING c.run_id, c.fence
+    )
+    UPDATE runs_run r
+    SET status = 'running', started_at = coalesce(r.started_at, clock_timestamp()),
+        waiting_for = '', waiting_since = NULL, wake_at = NULL
+    FROM taken WHERE r.id = taken.run_id AND r.status IN ('ready', 'running', 'waiting')
+    RETURNING taken.fence
+"""
+NEXT_READY = """
+    SELECT c.run_id FROM runs_run r JOIN runs_claim c ON c.run_id = r.id
+    WHERE r.status = 'ready' AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
+    ORDER BY r.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED
+"""
+RENEW = {
+    "run": """
+        UPDATE runs_claim SET expires_at = clock_timestamp() + %s * interval '1 second'
+        WHERE run_id = %s AND fence = %s AND expires_at > clock_timestamp()
+    """,
+    "step": """
+        UPDATE runs_stepclaim SET expires_at = clock_timestamp() + %s * interval '1 second'
+        WHERE step_id = %s AND fence = %s AND expires_at > clock_timestamp()
+    """,
+}
+
+
+@dataclass(eq=False)
+class Held:
+    """A claim that this process holds. `is_lost` turns true when it could not be renewed."""
+
+    kind: Literal["run", "step"]
+    id: UUID
+    fence: int
+    renewed_at: float = field(default_factory=time.monotonic)
+    is_lost: bool = False
+
+
+def holder() -> str:
+    """This process, as other people would look for it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def take_run(run_id: UUID) -> Held | None:
+    """Claims a run that is ready, or whose holder's claim has ended; None when it is not so."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            TAKE_RUN,
+            {"run": run_id, "holder": holder(), "seconds": settings.PLACET_CLAIM_SECONDS},
+        )
+        row = cursor.fetchone()
+    return None if row is None else Held("run", run_id, row[0])
+
+
+def next_ready() -> UUID | None:
+    """The oldest run that is ready and that nobody is claiming at this moment."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_READY)
+        row = cursor.fetchone()
+    return None if row is None else row[0]
+
+
+class Keeper:
+    """The thread that renews what this process holds, three times within a claim's life.
+
+    It starts with the first claim that lives long enough to need it, and has a database
+    connection of its own. After a fork the child starts with an empty one.
+    """
+
+    def __init__(self) -> None:
+        self._held: set[Held] = set()
+        self._changed = threading.Condition()
+        self._pid = 0
+
+    @contextmanager
+    def keeping(self, held: Held) -> Iterator[Held]:
+        """Renews the claim for as long as the block runs."""
+        with self._changed:
+            self._start()
+            self._held.add(held)
+        try:
+            yield held
+        finally:
+            with self._changed:
+                self._held.discard(held)
+
+    def _start(self) -> None:
+        if self._pid == os.getpid():
+            return
+        self._pid = os.getpid()
+        self._held.clear()
+        threading.Thread(target=self._renew_for_ever, name="claim-keeper", daemon=True).start()
+
+    def _renew_for_ever(self) -> None:
+        while True:
+            time.sleep(settings.PLACET_CLAIM_SECONDS / 6)
+            with self._changed:
+                due = [h for h in self._held if self._age(h) >= settings.PLACET_CLAIM_SECONDS / 3]
+            for held in due:
+                self._renew(held)
+
+    def _renew(self, held: Held) -> None:
+        sent_at = time.monotonic()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    RENEW[held.kind], [settings.PLACET_CLAIM_SECONDS, held.id, held.fence]
+                )
+                held.is_lost = cursor.rowcount != 1
+            held.renewed_at = sent_at
+        except Exception as error:
+            logger.warning("The claim on %s %s was not renewed: %s", held.kind, held.id, error)
+            connection.close()
+            # Counted from when the last renewal was sent: the database may have begun earlier.
+            held.is_lost = self._age(held) >= settings.PLACET_CLAIM_SECONDS * 2 / 3
+        if held.is_lost:
+            logger.error("fenced: the claim on %s %s is lost.", held.kind, held.id)
+
+    @staticmethod
+    def _age(held: Held) -> float:
+        return time.monotonic() - held.renewed_at
+
+
+keeper = Keeper()

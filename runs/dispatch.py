@@ -1,0 +1,62 @@
+"""Hints: lossy messages that say "look again". Losing all of them costs latency only.
+
+The console plugs in who sends them. A hint goes out after the transaction has committed
+and never fails the caller: the sweeps find the work anyway.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Literal
+from uuid import UUID
+
+from django.db import transaction
+
+Queue = Literal["runs", "effects", "gates"]
+Sender = Callable[[Queue, UUID], None]
+Publisher = Callable[[str, str, UUID, int], None]
+
+logger = logging.getLogger(__name__)
+_sender: Sender | None = None
+_publisher: Publisher | None = None
+
+
+def plug(sender: Sender | None) -> None:
+    """Names the function that carries hints to the other processes."""
+    global _sender
+    _sender = sender
+
+
+def plug_live(publisher: Publisher | None) -> None:
+    """Names the function that tells open pages; it must not block."""
+    global _publisher
+    _publisher = publisher
+
+
+def hint(queue: Queue, id: UUID) -> None:
+    """Once the current transaction has committed, hints that there is work."""
+    if _sender is not None:
+        transaction.on_commit(lambda: _send(queue, id), robust=True)
+
+
+def show(tenant: str, subject: Literal["run", "gate"], id: UUID, seq: int) -> None:
+    """Once the current transaction has committed, hints open pages to look again."""
+    if _publisher is not None:
+        transaction.on_commit(lambda: _publish(tenant, subject, id, seq), robust=True)
+
+
+def _send(queue: Queue, id: UUID) -> None:
+    try:
+        if _sender is not None:
+            _sender(queue, id)
+    except Exception as error:
+        logger.warning("A hint for %s was lost (%s); the sweep will find the work.", queue, error)
+
+
+def _publish(tenant: str, subject: str, id: UUID, seq: int) -> None:
+    try:
+        if _publisher is not None:
+            _publisher(tenant, subject, id, seq)
+    except Exception as error:
+        logger.warning("Open pages were not told of %s %s: %s", subject, id, error)

@@ -1,0 +1,101 @@
+"""What can go wrong, as a tree. Messages are sentences for people."""
+
+from __future__ import annotations
+
+
+class RunsError(Exception):
+    """The root of the engine's own errors."""
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+
+class Refused(RunsError):
+    """A request that was turned down; nothing was changed."""
+
+
+class UnknownWorkflow(Refused):
+    """No workflow of that name is registered."""
+
+
+class InvalidInput(Refused):
+    """The input does not fit. `errors` names each fault as (JSON pointer, sentence)."""
+
+    def __init__(self, errors: list[tuple[str, str]]) -> None:
+        super().__init__(" ".join(f"{pointer or 'input'}: {text}" for pointer, text in errors))
+        self.errors = errors
+
+
+class PayloadTooLarge(Refused):
+    """More canonical bytes than `limits.MAX_PAYLOAD_BYTES`, or nested too deeply."""
+
+
+class IdempotencyMismatch(Refused):
+    """The same idempotency key came with another request."""
+
+
+class AlreadyEnded(Refused):
+    """The run has ended, so there is nothing to cancel."""
+
+
+class NotRegistered(RunsError):
+    """A tool's declaration is not in the database, or differs from the one that is."""
+
+
+class DirectCallRefused(RunsError):
+    """A tool with effects or secrets was called as a plain function."""
+
+
+class NotCanonical(ValueError):
+    """A value that has no canonical form: a non-JSON type, NaN, a lone surrogate."""
+
+
+class Fenced(RunsError):
+    """The claim was lost: another process owns the run or the step now."""
+
+
+class ClaimMissed(RunsError):
+    """Somebody else has the step, or it may not be claimed (yet)."""
+
+
+class CredentialRefused(RunsError):
+    """The tool's secret may not be used for this step."""
+
+
+class ConsentMismatch(RunsError):
+    """What is about to be sent differs from what was consented to (lock 4)."""
+
+
+class Mismatch(RunsError):
+    """The workflow's code and the run's journal disagree; both sides are shown."""
+
+    def __init__(self, position: int, recorded: str, found: str) -> None:
+        super().__init__(
+            f"At position {position} the journal holds {recorded}, but the code asks for {found}."
+        )
+        self.position, self.recorded, self.found = position, recorded, found
+
+
+class InvalidArguments(RunsError):
+    """`run.call` or `run.prepare` was given arguments that the tool does not take."""
+
+
+class Refusal(RunsError):
+    """Raised by a tool: a definitive no of the outside world. It is not retried."""
+
+
+class StepError(RunsError):
+    """What a workflow sees of a step that did not succeed."""
+
+    def __init__(self, message: str, *, step: str, kind: str) -> None:
+        super().__init__(message)
+        self.step, self.kind = step, kind
+
+
+class StepFailed(StepError):
+    """The step failed for good."""
+
+
+class Denied(StepError):
+    """People refused the step, or nobody consented in time. Nothing happened."""

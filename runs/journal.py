@@ -1,0 +1,116 @@
+"""The journal: what happened in a run, one appended row after the other.
+
+The row of `Claim` is locked for each append, so that a run's events have one order
+whoever writes them: worker, executor, gatekeeper or web.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from runs import canonical, dispatch
+from runs.errors import Fenced
+from runs.telemetry import current_trace_id
+
+NEXT_SEQ = """
+    UPDATE runs_claim SET last_seq = last_seq + 1 WHERE run_id = %s RETURNING last_seq, tenant
+"""
+NEXT_SEQ_FENCED = """
+    UPDATE runs_claim SET last_seq = last_seq + 1
+    WHERE run_id = %s AND fence = %s AND expires_at > clock_timestamp()
+    RETURNING last_seq, tenant
+"""
+INSERT_EVENT = """
+    INSERT INTO runs_event (tenant, run_id, seq, kind, position, actor, body, trace_id)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A step as the journal knows it when a slice begins."""
+
+    id: UUID
+    position: int
+    kind: str
+    name: str
+    status: str
+    digest: bytes
+    attempt: int
+    failures: int
+    result: bytes | None
+    error: dict[str, Any] | None
+    is_due: bool
+
+
+def append(
+    run_id: UUID,
+    kind: str,
+    body: dict[str, Any],
+    *,
+    position: int | None = None,
+    actor: str = "",
+    fence: int | None = None,
+) -> int:
+    """Appends an event inside the caller's transaction; returns its sequence number.
+
+    With a `fence`, only for the holder of that fence whose claim is still running:
+    raises `Fenced` otherwise. Takes the lock on the run's claim row in any case.
+    """
+    with connection.cursor() as cursor:
+        if fence is None:
+            cursor.execute(NEXT_SEQ, [run_id])
+        else:
+            cursor.execute(NEXT_SEQ_FENCED, [run_id, fence])
+        row = cursor.fetchone()
+        if row is None:
+            raise Fenced(f"The claim on run {run_id} with fence {fence} is lost.")
+        seq, tenant = row
+        cursor.execute(
+            INSERT_EVENT,
+            [
+                tenant, run_id, seq, kind, position, actor,
+                canonical.encode(body), current_trace_id.get(),
+            ],
+        )
+    dispatch.show(tenant, "run", run_id, seq)
+    return int(seq)
+
+
+def load(run_id: UUID) -> dict[int, Entry]:
+    """The steps of a run by position."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT id, position, kind, name, status, digest, attempt, failures, result, error,
+                   not_before IS NULL OR not_before <= clock_timestamp()
+            FROM runs_step WHERE run_id = %s
+            """,
+            [run_id],
+        )
+        return {row[1]: _entry(row) for row in cursor.fetchall()}
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    id, position, kind, name, status, digest, attempt, failures, result, error, is_due = row
+    return Entry(
+        id=id,
+        position=position,
+        kind=kind,
+        name=name,
+        status=status,
+        digest=bytes(digest),
+        attempt=attempt,
+        failures=failures,
+        result=None if result is None else bytes(result),
+        error=_json(error),
+        is_due=is_due,
+    )
+
+
+def _json(value: Any) -> Any:
+    return canonical.decode(value.encode()) if isinstance(value, str) else value

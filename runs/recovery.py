@@ -1,0 +1,90 @@
+"""Sweeps: they find, from PostgreSQL alone, the work that a lost hint or a dead process left.
+
+Each is one unit of work that says how much it found; the loop around them is in `sweeper`.
+"""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from django.db import connection
+
+from runs import dispatch, effects, limits, transitions
+from runs.errors import ClaimMissed
+
+logger = logging.getLogger(__name__)
+
+HINTS = 8
+"""Hints that one pass sends; whoever gets one goes on with whatever else is ready."""
+
+
+def wake_due_runs() -> int:
+    """Wakes parked runs whose time has come."""
+    return sum(
+        transitions.wake(run_id)
+        for run_id in _ids(
+            "SELECT id FROM runs_run WHERE status = 'waiting' AND wake_at <= clock_timestamp()"
+            " ORDER BY wake_at LIMIT %s"
+        )
+    )
+
+
+def hint_lost_runs() -> int:
+    """Hints for runs that are ready, or whose holder's claim has ended."""
+    return _hint(
+        "runs",
+        """
+        SELECT r.id FROM runs_run r JOIN runs_claim c ON c.run_id = r.id
+        WHERE r.status IN ('ready', 'running')
+          AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
+        ORDER BY r.id LIMIT %s
+        """,
+    )
+
+
+def hint_due_steps() -> int:
+    """Hints for steps of the executor that are due."""
+    return _hint(
+        "effects",
+        "SELECT id FROM runs_step WHERE status = 'ready' AND is_remote"
+        " AND (not_before IS NULL OR not_before <= clock_timestamp())"
+        " ORDER BY not_before NULLS FIRST LIMIT %s",
+    )
+
+
+def recover_lost_steps() -> int:
+    """Takes running steps over from executors whose claim has ended."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT s.id, s.effect FROM runs_step s JOIN runs_stepclaim c ON c.step_id = s.id
+            WHERE s.status = 'running' AND s.is_remote AND c.expires_at <= clock_timestamp()
+            LIMIT %s
+            """,
+            [limits.SWEEP_BATCH],
+        )
+        lost = cursor.fetchall()
+    return sum(_recover(step_id, effect) for step_id, effect in lost)
+
+
+def _recover(step_id: UUID, effect: str) -> bool:
+    try:
+        transitions.take_over(step_id, effects.after_death(effect))
+    except ClaimMissed:
+        return False
+    logger.warning("The executor of step %s was lost; the step is taken over.", step_id)
+    return True
+
+
+def _hint(queue: dispatch.Queue, query: str) -> int:
+    found = _ids(query, HINTS)
+    for id in found:
+        dispatch.hint(queue, id)
+    return len(found)
+
+
+def _ids(query: str, most: int = limits.SWEEP_BATCH) -> list[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, [most])
+        return [row[0] for row in cursor.fetchall()]

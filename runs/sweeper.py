@@ -1,0 +1,53 @@
+"""The loop around the sweeps: a thread in each Celery parent, one at a time by an advisory lock."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+from django.conf import settings
+from django.db import connection
+
+logger = logging.getLogger(__name__)
+
+Sweep = Callable[[], int]
+
+
+class Sweeper(threading.Thread):
+    """Runs its sweeps every `PLACET_SWEEP_SECONDS`, while it holds the lock of its name.
+
+    The lock belongs to the database session: when this process dies, another takes over.
+    """
+
+    def __init__(self, name: str, lock: int, sweeps: Sequence[Sweep]) -> None:
+        super().__init__(name=f"sweep-{name}", daemon=True)
+        self._lock, self._sweeps = lock, sweeps
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def run(self) -> None:
+        while not self._stopping.wait(settings.PLACET_SWEEP_SECONDS):
+            try:
+                if self._has_lock():
+                    self.sweep()
+            except Exception as error:
+                logger.warning("%s: %s; it is tried again.", self.name, error)
+                connection.close()
+        connection.close()
+
+    def sweep(self) -> int:
+        """One pass over all sweeps; returns how much was found."""
+        return sum(sweep() for sweep in self._sweeps)
+
+    def _has_lock(self) -> bool:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory'"
+                " AND pid = pg_backend_pid() AND objid = %s AND granted)"
+                " OR pg_try_advisory_lock(%s)",
+                [self._lock, self._lock],
+            )
+            return bool(cursor.fetchone()[0])

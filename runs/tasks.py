@@ -1,0 +1,19 @@
+"""Celery's side of the engine. A message is a hint that carries an id, nothing else."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from celery import shared_task
+
+from runs import effects, worker
+
+
+@shared_task(name="runs.advance", ignore_result=True)
+def advance(run_id: str) -> None:
+    worker.drain(UUID(run_id))
+
+
+@shared_task(name="runs.execute", ignore_result=True)
+def execute(step_id: str) -> None:
+    effects.drain(UUID(step_id))

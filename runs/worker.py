@@ -1,0 +1,145 @@
+"""One slice of a run: claim it, re-run its workflow, stop where it has to wait."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from runs import canonical, claims, dispatch, journal, limits, telemetry, transitions
+from runs.claims import Held
+from runs.context import Cancelled, Parked, RunContext, described
+from runs.declare import WORKFLOWS, Workflow
+from runs.errors import ClaimMissed, Fenced, InvalidInput, Mismatch, NotCanonical, PayloadTooLarge
+from runs.models import Run
+from runs.points import reach
+
+logger = logging.getLogger(__name__)
+
+
+def drain(first: UUID | None = None, *, seconds: float = limits.SLICE_SECONDS) -> int:
+    """Advances the hinted run, then whatever else is ready, for at most so long.
+
+    Returns how many slices were run.
+    """
+    until, count = time.monotonic() + seconds, 0
+    run_id = first or claims.next_ready()
+    while run_id is not None:
+        count += advance(run_id)
+        run_id = claims.next_ready() if time.monotonic() < until else None
+    return count
+
+
+def advance(run_id: UUID) -> bool:
+    """Runs one slice; False when the run was not to be had."""
+    claim = claims.take_run(run_id)
+    if claim is None:
+        return False
+    reach("committed:run.claimed")
+    try:
+        with claims.keeper.keeping(claim):
+            _slice(claim)
+    except Fenced as fenced:
+        logger.error("fenced: %s", fenced)
+    except ClaimMissed as missed:
+        logger.warning("%s", missed)
+    return True
+
+
+def _slice(claim: Held) -> None:
+    run = Run.objects.get(pk=claim.id)
+    attributes = {
+        "gen_ai.operation.name": "invoke_workflow",
+        "gen_ai.workflow.name": run.workflow,
+        "gen_ai.conversation.id": str(run.id),
+        "placet.run.id": str(run.id),
+        "placet.tenant": run.tenant,
+    }
+    with telemetry.segment(f"invoke_workflow {run.workflow}", run.id, claim.fence, attributes):
+        if run.cancel_requested_at is not None:
+            return _cancel(claim)
+        workflow = WORKFLOWS.get(run.workflow)
+        if workflow is None:
+            return _quarantine_unknown(claim, run)
+        _re_run(claim, run, workflow)
+
+
+def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
+    context = RunContext(
+        claim=claim,
+        tenant=run.tenant,
+        seed=bytes(run.seed),
+        journal=journal.load(run.id),
+        show_progress=show_progress,
+    )
+    try:
+        given = workflow.checked_input(canonical.decode(run.input))
+        result = workflow.function(context, **given)
+        if inspect.iscoroutine(result):
+            result.close()
+            raise TypeError(f"The workflow {workflow.name} is async; only its tools may be.")
+        context.check_is_over()
+        transitions.finish_run(claim, "succeeded", result=canonical.encode(result))
+    except Parked as parked:
+        transitions.park(
+            claim,
+            declared=context.declared,
+            awaited=parked.awaited,
+            waiting_for=parked.waiting_for[:255],
+        )
+    except Cancelled:
+        _cancel(claim)
+    except Mismatch as mismatch:
+        error = described(mismatch) | {
+            "recorded": mismatch.recorded, "found": mismatch.found,
+        }
+        transitions.quarantine(run.id, error, claim=claim)
+    except (Fenced, ClaimMissed):
+        raise
+    except (InvalidInput, NotCanonical, PayloadTooLarge) as refused:
+        transitions.finish_run(claim, "failed", error=described(refused))
+    except Exception as error:
+        if connection.needs_rollback or not connection.is_usable():
+            raise
+        logger.info("The workflow %s failed: %s", workflow.name, error, exc_info=True)
+        transitions.finish_run(claim, "failed", error=described(error))
+
+
+def _cancel(claim: Held) -> None:
+    in_flight = transitions.cancel_unstarted(claim)
+    if not in_flight:
+        return transitions.finish_run(claim, "cancelled")
+    transitions.park(
+        claim,
+        declared=[],
+        awaited=[],
+        waiting_for=f"{', '.join(sorted(set(in_flight)))} to end, then it is cancelled",
+    )
+
+
+def _quarantine_unknown(claim: Held, run: Run) -> None:
+    message = f"This worker's code has no workflow called {run.workflow}."
+    transitions.quarantine(run.id, {"kind": "Mismatch", "message": message}, claim=claim)
+
+
+def show_progress(claim: Held, done: int, total: int, note: str) -> None:
+    """Writes how far a run is, for the holder of its claim only."""
+    values: list[Any] = [max(done, 0), max(total, 0), note, claim.id, claim.id, claim.fence]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE runs_run SET progress_done = %s, progress_total = %s, progress_note = %s
+            WHERE id = %s AND EXISTS (SELECT FROM runs_claim WHERE run_id = %s AND fence = %s
+                                      AND expires_at > clock_timestamp())
+            RETURNING tenant
+            """,
+            values,
+        )
+        row = cursor.fetchone()
+    if row is None:
+        raise Fenced(f"The claim on run {claim.id} with fence {claim.fence} is lost.")
+    dispatch.show(row[0], "run", claim.id, 0)
