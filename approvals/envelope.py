@@ -1,0 +1,97 @@
+"""The envelope: the exact bytes that people consent to, and that the executor rebuilds."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Any
+
+from runs import canonical
+from runs.models import Step
+
+TAG = b"placet/approval/v1\0"
+VERSION = 1
+
+_FIRST = "calm bold quick still warm cool deep high soft loud dark pale wide slim brave clear".split()
+_SECOND = "red blue green amber white black silver golden pink grey olive coral ivory plum teal rust".split()
+_THIRD = "otter falcon maple river harbor lantern meadow pepper violin anchor cedar comet ember glacier island kettle".split()
+_FOURTH = "walks sings waits rests turns climbs drifts glows leans moves opens plays reads sails shines stands".split()
+
+
+def build(
+    *,
+    step: Step,
+    gate_id: Any,
+    workflow: str,
+    requester: str,
+    requester_id: int,
+    policy_id: Any,
+    policy_name: str,
+    group: str,
+    quorum: int,
+    not_before: datetime,
+    expires_at: datetime,
+    nonce: str,
+    money: dict[str, Any],
+    arguments: dict[str, Any],
+) -> bytes:
+    """The canonical bytes. `arguments` are what will be sent, not what was stored."""
+    return canonical.encode(
+        {
+            "v": VERSION,
+            "purpose": "placet/approval",
+            "tenant": step.tenant,
+            "gate": str(gate_id),
+            "run": str(step.run_id),
+            "workflow": workflow,
+            "step": str(step.id),
+            "position": step.position,
+            "tool": step.name,
+            "declaration": step.declaration_id,
+            "arguments": arguments,
+            "key": step.key,
+            "requester": requester,
+            "requester_id": requester_id,
+            "policy": str(policy_id),
+            "policy_name": policy_name,
+            "group": group,
+            "quorum": quorum,
+            "not_before": moment(not_before),
+            "expires_at": moment(expires_at),
+            "nonce": nonce,
+            "money": money,
+        }
+    )
+
+
+def moment(at: datetime) -> str:
+    """RFC 3339 in UTC, to the microsecond."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def digest(envelope: bytes) -> bytes:
+    """SHA-256 over the domain tag and the envelope; what a decision binds."""
+    return hashlib.sha256(TAG + bytes(envelope)).digest()
+
+
+def money_of(declaration: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a money step pays, read from its arguments by its declaration."""
+    names = declaration["money"]
+    currency = arguments[names["currency"]]
+    return {
+        "amount_minor": arguments[names["amount"]],
+        "currency": currency,
+        "exponent": canonical.CURRENCIES[currency],
+        "payee": arguments[names["payee"]],
+    }
+
+
+def phrase(digest: bytes) -> str:
+    """Four words for a digest, the same on every surface; a help for eyes, not a proof.
+
+    They carry 16 of its 256 bits, so the full digest stands beside them.
+    """
+    first, second = bytes(digest)[0], bytes(digest)[1]
+    return " ".join(
+        [_FIRST[first >> 4], _SECOND[first & 15], _THIRD[second >> 4], _FOURTH[second & 15]]
+    )

@@ -1,0 +1,232 @@
+"""The gatekeeper's verbs: open a gate for a held step, close it when people have decided.
+
+Only the gatekeeper's role can write what is written here, and the database checks each row
+again (see `locks`). No tool and no workflow is imported: what a tool is, the database says.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from django.contrib.auth import get_user_model
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from approvals import envelope, limits, policies
+from approvals.models import Clearance, Decision, Gate, Policy, Reviewer
+from runs import canonical, dispatch, journal, transitions
+from runs.errors import ClaimMissed
+from runs.models import Claim, Step
+
+logger = logging.getLogger(__name__)
+
+
+def keep(step_id: UUID) -> bool:
+    """Does what there is to do for one money step; False when there is nothing."""
+    with transaction.atomic():
+        step = Step.objects.select_related("run", "declaration").filter(pk=step_id).first()
+        if step is None or not step.is_money:
+            return False
+        Claim.objects.select_for_update(no_key=True).get(run_id=step.run_id)
+        step.refresh_from_db()
+        gate = Gate.objects.select_for_update(no_key=True).filter(step=step).first()
+        if gate is None:
+            return step.status == Step.Status.HELD and _open(step)
+        return _close(gate, step)
+
+
+def _open(step: Step) -> bool:
+    arguments = canonical.decode(step.arguments)
+    declaration = step.declaration
+    assert declaration is not None, "a money step has a declaration: see runs_step_effect_is_declared"
+    money = envelope.money_of(declaration.body, arguments)
+    policy = policies.first_match(policies.rules(step.tenant), tool=step.name, money=money)
+    because = policies.why_held(
+        policy, tool=step.name, money=money, requester_id=step.run.requested_by_id
+    )
+    if policy is None or because:
+        transitions.explain_hold(step.id, because)
+        return False
+    gate = _gate(step, policy, money, arguments)
+    gate.save(force_insert=True)
+    seq = journal.append(
+        step.run_id,
+        "gate.opened",
+        {
+            "gate": str(gate.id),
+            "policy": str(policy.id),
+            "quorum": policy.quorum,
+            "digest": gate.digest.hex(),
+        },
+        position=step.position,
+        actor="gatekeeper",
+    )
+    transitions.explain_hold(step.id, _asked(policy))
+    dispatch.show(step.tenant, "gate", gate.id, seq)
+    return True
+
+
+def _gate(step: Step, policy: Policy, money: dict[str, Any], arguments: dict[str, Any]) -> Gate:
+    now = database_now()
+    expires_at = now + timedelta(seconds=policy.expires_after_seconds)
+    requester_id = step.run.requested_by_id
+    gate_id = uuid4()
+    encoded = envelope.build(
+        step=step,
+        gate_id=gate_id,
+        workflow=step.run.workflow,
+        requester=_username(requester_id),
+        requester_id=requester_id,
+        policy_id=policy.id,
+        policy_name=policy.name,
+        group=policy.group,
+        quorum=policy.quorum,
+        not_before=now,
+        expires_at=expires_at,
+        nonce=secrets.token_hex(16),
+        money=money,
+        arguments=arguments,
+    )
+    return Gate(
+        id=gate_id,
+        tenant=step.tenant,
+        step=step,
+        run=step.run,
+        requester_id=requester_id,
+        policy=policy,
+        group=policy.group,
+        quorum=policy.quorum,
+        envelope=encoded,
+        digest=envelope.digest(encoded),
+        tool=step.name,
+        amount_minor=money["amount_minor"],
+        currency=money["currency"],
+        payee=money["payee"][:255],
+        opened_at=now,
+        expires_at=expires_at,
+    )
+
+
+def _username(person_id: int) -> str:
+    """Read by its column: the gatekeeper may not see more of a person than that."""
+    people = get_user_model().objects.filter(pk=person_id)
+    return str(people.values_list("username", flat=True).get())
+
+
+def _asked(policy: Policy) -> str:
+    people = "person" if policy.quorum == 1 else "people"
+    return f"A gate is open: {policy.quorum} {people} of the group {policy.group!r} must consent."
+
+
+def _close(gate: Gate, step: Step) -> bool:
+    """Closes an open gate on which the verdict is in; also a cleared step that came too late."""
+    if gate.status == Gate.Status.APPROVED:
+        return _lapse(gate, step)
+    if gate.status != Gate.Status.OPEN:
+        return False
+    if step.status != Step.Status.HELD:
+        return _end(gate, step, Gate.Status.WITHDRAWN, actor="gatekeeper")
+    denial = gate.decisions.filter(verdict=Decision.Verdict.DENY).first()
+    if denial is not None:
+        message = f"{_username(denial.person_id)} denied it: {denial.reason}"
+        _deny(gate, step, Gate.Status.DENIED, {"kind": "Denied", "message": message})
+        return True
+    if gate.expires_at <= database_now():
+        message = "Nobody consented in time, so it is refused."
+        _deny(gate, step, Gate.Status.EXPIRED, {"kind": "Expired", "message": message})
+        return True
+    if len(_eligible_approvals(gate)) < gate.quorum:
+        return False
+    _clear(gate, step)
+    return True
+
+
+def _eligible_approvals(gate: Gate) -> list[Decision]:
+    members = Reviewer.objects.filter(
+        tenant=gate.tenant, group=gate.group, person__is_active=True
+    ).values("person")
+    return list(
+        gate.decisions.filter(
+            verdict=Decision.Verdict.APPROVE, digest=gate.digest, person__in=members
+        ).exclude(person=gate.requester_id)
+    )
+
+
+def _clear(gate: Gate, step: Step) -> None:
+    clearance = Clearance.objects.create(
+        tenant=gate.tenant,
+        step=step,
+        gate=gate,
+        digest=gate.digest,
+        expires_at=database_now() + timedelta(seconds=limits.CLEARANCE_SECONDS),
+    )
+    transitions.clear(step.id, clearance.id, actor="gatekeeper")
+    _end(gate, step, Gate.Status.APPROVED, actor="gatekeeper")
+
+
+def _deny(gate: Gate, step: Step, status: str, error: dict[str, str]) -> None:
+    transitions.deny(step.id, error, actor="gatekeeper")
+    _end(gate, step, status, actor="gatekeeper")
+
+
+def _lapse(gate: Gate, step: Step) -> bool:
+    """A clearance that nobody used in time is refused, never stretched."""
+    clearance = Clearance.objects.filter(gate=gate).first()
+    if clearance is None or clearance.expires_at > database_now() or step.attempt > 0:
+        return False
+    message = "It was cleared, but not started before the clearance ended."
+    try:
+        transitions.deny(step.id, {"kind": "Expired", "message": message}, actor="gatekeeper")
+    except ClaimMissed:
+        return False
+    return True
+
+
+def _end(gate: Gate, step: Step, status: str, *, actor: str) -> bool:
+    count = Gate.objects.filter(pk=gate.pk, status=Gate.Status.OPEN).update(
+        status=status, closed_at=Now()
+    )
+    if count != 1:
+        raise ClaimMissed(f"The gate {gate.pk} is closed already.")
+    body = {"gate": str(gate.id), "status": str(status)}
+    seq = journal.append(
+        step.run_id, "gate.closed", body, position=step.position, actor=actor
+    )
+    dispatch.show(gate.tenant, "gate", gate.id, seq)
+    return True
+
+
+def envelope_of(gate: Gate) -> dict[str, Any]:
+    """What the gate asks about, from the very bytes that are signed."""
+    decoded: dict[str, Any] = canonical.decode(gate.envelope)
+    return decoded
+
+
+def why_not(gate: Gate, person: Any) -> str:
+    """Why this person may not decide at this gate, in words; empty when they may."""
+    if gate.status != Gate.Status.OPEN:
+        return f"This gate is {gate.get_status_display().lower()}; nothing is left to decide."
+    if gate.expires_at <= database_now():
+        return "The time of this gate is over."
+    if gate.requester_id == person.pk:
+        return "You requested this run, so somebody else must decide."
+    is_member = Reviewer.objects.filter(
+        tenant=gate.tenant, group=gate.group, person=person, person__is_active=True
+    ).exists()
+    if not is_member or person.tenant != gate.tenant:
+        return f"Only members of the group {gate.group!r} decide here."
+    if gate.decisions.filter(person=person).exists():
+        return "You have decided already; one person has one vote."
+    return ""
+
+
+def database_now() -> Any:
+    """The database's clock: deadlines are compared by it alone."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0]
+

@@ -1,0 +1,16 @@
+"""Every limit of this room, by name. docs/limits.md is tested against this module."""
+
+MAX_REASON_CHARACTERS = 1_000
+"""Characters of a decision's reason."""
+
+MAX_QUORUM = 10
+"""Approvals that one rule may ask for."""
+
+MAX_EXPIRY_SECONDS = 90 * 24 * 60 * 60
+"""The longest that a gate stays open."""
+
+CLEARANCE_SECONDS = 24 * 60 * 60
+"""How long after its clearance a step may still be started for the first time."""
+
+SWEEP_BATCH = 200
+"""Gates or held steps that one pass of the gatekeeper handles."""
