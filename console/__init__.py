@@ -1,0 +1,1 @@
+"""The Django project: settings, pages, API, live updates, and how the rooms are composed."""

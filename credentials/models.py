@@ -49,7 +49,7 @@ class Scope(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "tool", "secret"], name="credentials_scope")
+            models.UniqueConstraint(fields=["tenant", "tool", "secret"], name="credentials_scope_once")
         ]
 
 

@@ -1,0 +1,124 @@
+"""Celery: carries hints, runs slices. Nothing here is trusted to arrive, or to arrive once.
+
+The settings are those that the known traps of Celery ask for; `check_settings` refuses to
+start with others. No ETA and no countdown anywhere: timers are rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from typing import Any
+from uuid import UUID
+
+import celery.signals
+from celery import Celery
+from celery.worker import state
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+
+from django.conf import settings  # noqa: E402  (after the module that names the settings)
+
+logger = logging.getLogger(__name__)
+
+TASKS = {"runs": "runs.advance", "effects": "runs.execute", "gates": "approvals.keep"}
+DEAF_SECONDS = 20.0
+BREAK_SECONDS = 2.0
+
+app = Celery("placet")
+app.conf.update(
+    broker_url=settings.PLACET_BROKER_URL,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_connection_timeout=2,
+    broker_transport_options={
+        "visibility_timeout": 1800,
+        "unacked_restore_interval": 10,
+        "socket_connect_timeout": 2,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    },
+    imports=("runs.tasks", "approvals.tasks"),
+    task_acks_late=True,
+    task_reject_on_worker_lost=False,
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    task_time_limit=1500,
+    task_create_missing_queues=True,
+    worker_prefetch_multiplier=1,
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    worker_soft_shutdown_timeout=20,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=False,
+    worker_enable_remote_control=False,
+    task_send_sent_event=False,
+)
+
+_broken_until = 0.0
+_sweepers: list[Any] = []
+
+
+def send_hint(queue: str, id: UUID) -> None:
+    """Sends a hint. While the broker is away it is not tried again for a moment, so that
+    nobody waits for it: the sweep finds the work."""
+    global _broken_until
+    if time.monotonic() < _broken_until:
+        return
+    try:
+        app.send_task(TASKS[queue], args=[str(id)], queue=queue, retry=False, ignore_result=True)
+    except Exception:
+        _broken_until = time.monotonic() + BREAK_SECONDS
+        raise
+
+
+@celery.signals.worker_ready.connect
+def start_sweepers(**_: Any) -> None:
+    """The sweeps of this process, in a thread of the parent."""
+    from approvals import tasks
+    from runs import recovery
+    from runs.sweeper import Sweeper
+
+    process = settings.PLACET_PROCESS
+    if process == "worker":
+        _sweepers.append(
+            Sweeper("runs", 1, [recovery.wake_due_runs, heard(recovery.hint_lost_runs)])
+        )
+    elif process == "executor":
+        _sweepers.append(
+            Sweeper("effects", 2, [recovery.recover_lost_steps, heard(recovery.hint_due_steps)])
+        )
+    elif process == "gatekeeper":
+        _sweepers.append(Sweeper("gates", 3, [tasks.sweep_gates]))
+    for sweeper in _sweepers:
+        sweeper.start()
+
+
+@celery.signals.worker_shutting_down.connect
+def stop_sweepers(**_: Any) -> None:
+    for sweeper in _sweepers:
+        sweeper.stop()
+
+
+def heard(sweep: Any) -> Any:
+    """The sweep, watched: a worker that hints for so long and gets nothing back is deaf.
+
+    Celery's consumer can stay connected and hear nothing after the broker was away. The
+    process then ends itself, and the supervisor starts another.
+    """
+    quiet_since = [time.monotonic()]
+
+    def watched() -> int:
+        found = int(sweep())
+        is_busy = bool(state.active_requests or state.reserved_requests)
+        if not found or is_busy or time.monotonic() < _broken_until:
+            quiet_since[0] = time.monotonic()
+        elif time.monotonic() - quiet_since[0] > DEAF_SECONDS:
+            logger.error("This worker hears nothing from the broker; it ends, to be restarted.")
+            os.kill(os.getpid(), signal.SIGTERM)
+            quiet_since[0] = time.monotonic()
+        return found
+
+    return watched

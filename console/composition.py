@@ -1,0 +1,50 @@
+"""Where the rooms are put together: who carries hints, who proves consent, who holds keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.db.models.signals import post_migrate
+
+
+def compose() -> None:
+    """Called once, when the console is ready. Plugs in what this process may have, only."""
+    from console import audit, celery, roles, telemetry
+    try:
+        from console.live.publish import publish
+    except ModuleNotFoundError:
+        publish = lambda *a: None
+    from runs import dispatch, registry
+
+    telemetry.setup()
+    roles.connect()
+    audit.connect()
+    post_migrate.connect(prepare_database, sender=apps.get_app_config("console"))
+    dispatch.plug(celery.send_hint)
+    dispatch.plug_live(publish)
+    if settings.PLACET_PROCESS in ("worker", "executor"):
+        registry.discover()
+    if settings.PLACET_PROCESS == "executor":
+        compose_executor()
+
+
+def compose_executor() -> None:
+    """What an executor alone has: the proof of consent, and the door to the vault."""
+    from approvals import consent
+    from credentials.broker import VaultProvider
+    from runs import effects
+
+    effects.plug_verifier(consent.verify)
+    effects.plug_credentials(VaultProvider())
+
+
+def prepare_database(using: str, **_: Any) -> None:
+    """After `migrate`, as the owner: rights as declared, and declarations as in this code."""
+    from console import rights
+    from runs import registry
+
+    rights.apply(using)
+    registry.discover()
+    registry.register()
