@@ -1,0 +1,57 @@
+"""Real servers for every test that asks for them; started once, in a home of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import servers as real
+
+SERVERS: real.Servers | None = None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before Django reads its settings: the servers, and this process as the owner."""
+    global SERVERS
+    if config.getoption("collectonly") or config.getoption("help"):
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+        return
+    home = Path(tempfile.mkdtemp(prefix="placet-"))
+    config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
+    SERVERS = real.start(home)
+    config.add_cleanup(SERVERS.stop)
+    os.environ["PLACET_HOME"] = str(home)
+    os.environ["PLACET_PROCESS"] = "owner"
+    os.environ["PLACET_WORKFLOWS"] = "tests.zoo"
+    os.environ["PLACET_CLAIM_SECONDS"] = "3"
+    os.environ["PLACET_SWEEP_SECONDS"] = "0.1"
+    os.environ["DJANGO_SETTINGS_MODULE"] = "console.settings"
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0, interactive=False)
+    from tests import harness
+
+    harness.prepare(SERVERS)
+
+
+@pytest.fixture(scope="session")
+def servers() -> real.Servers:
+    """The servers of this session."""
+    assert SERVERS is not None
+    return SERVERS
+
+
+@pytest.fixture
+def world(servers: real.Servers) -> Iterator[object]:
+    """An empty tenant with its people, and the processes to be played one after the other."""
+    from tests.harness import World
+
+    with World(servers) as made:
+        yield made

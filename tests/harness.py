@@ -1,0 +1,219 @@
+"""The processes of Placet, played one after the other in one test, each under its own role.
+
+`World` is an empty tenant with its people. `as_role` reconnects under another PostgreSQL
+role, so that a test acts with exactly the rights of that process.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import connection, connections
+
+from approvals import consent, gates, policies, tasks
+from approvals.decisions import decide, install_seal_key
+from approvals.models import Gate, Reviewer
+from console import roles
+from console.models import User
+from console.settings import database
+from runs import canonical, dispatch, effects, recovery, registry, worker
+from runs.lifecycle import start_run
+from runs.models import Run, Step
+from tests.servers import Servers
+
+PASSWORD = "correct horse battery staple"
+_numbers = itertools.count(1)
+_servers: Servers | None = None
+
+
+def prepare(servers: Servers) -> None:
+    """Once a session: the seal key, declarations, and no hints to anybody."""
+    global _servers
+    _servers = servers
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    install_seal_key(bytes.fromhex(settings.PLACET_SEAL_KEY))
+    registry.discover()
+    registry.register()
+    dispatch.plug(None)
+    dispatch.plug_live(None)
+    effects.plug_verifier(consent.verify)
+    connection.close()
+
+
+@contextmanager
+def as_role(role: str) -> Iterator[None]:
+    """The default connection under another role: placet_web, placet_worker, ..."""
+    assert _servers is not None
+    before = connections.databases["default"]
+    was_before = connection.settings_dict
+    connection.close()
+    url = _servers.admin_url if role == "postgres" else _servers.database_url(role)
+    connection.settings_dict = {**was_before, **database(url)}
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict = was_before
+        connections.databases["default"] = before
+
+
+def admin() -> psycopg.Connection[Any]:
+    """A connection as the superuser of the cluster, whom only tests use."""
+    assert _servers is not None
+    return psycopg.connect(_servers.admin_url, autocommit=True)
+
+
+def empty_the_database() -> None:
+    """Deletes all rows but the declarations and the roles; the guards are switched off for it."""
+    keep = ("django_", "auth_", "runs_declaration", "runs_workflowdeclaration", "approvals_sealkey")
+    with admin() as superuser:
+        names = superuser.execute(
+            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+        ).fetchall()
+        superuser.execute("SET session_replication_role = replica")
+        for (name,) in names:
+            if not name.startswith(keep):
+                superuser.execute(f'DELETE FROM "{name}"')
+
+
+class World:
+    """A tenant of its own, with Alice, Bob, Carol, Dave, Erin and Mallory."""
+
+    tenant: str
+    alice: User
+    bob: User
+    carol: User
+    dave: User
+    erin: User
+    mallory: User
+
+    def __init__(self, servers: Servers) -> None:
+        self.servers = servers
+        self.tenant = f"tenant-{next(_numbers)}"
+
+    def __enter__(self) -> World:
+        self._outside = tempfile.TemporaryDirectory(prefix="placet-world-")
+        os.environ["PLACET_TEST_WORLD"] = self._outside.name
+        with as_role("placet_owner"):
+            empty_the_database()
+            self._people()
+            self.policy()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        connections.close_all()
+        self._outside.cleanup()
+
+    def _people(self) -> None:
+        cast = {
+            "alice": roles.OPERATOR,
+            "bob": roles.REVIEWER,
+            "carol": roles.REVIEWER,
+            "dave": roles.AUDITOR,
+            "erin": roles.ADMIN,
+            "mallory": roles.REVIEWER,
+        }
+        for name, role in cast.items():
+            person = User.objects.create_user(
+                username=name, password=PASSWORD, tenant=self.tenant
+            )
+            person.groups.add(Group.objects.get_or_create(name=role)[0])
+            setattr(self, name, person)
+        for person in (self.bob, self.carol):
+            Reviewer.objects.create(tenant=self.tenant, group="payments", person=person)
+
+    def policy(self, **changed: Any) -> Any:
+        """A rule: EUR up to 10,000.00 for `pay`, one of the group payments."""
+        rule: dict[str, Any] = {
+            "tenant": self.tenant,
+            "name": "Payments up to 10,000 euro",
+            "tool": "pay",
+            "currency": "EUR",
+            "above_minor": 0,
+            "up_to_minor": 1_000_000,
+            "group": "payments",
+            "quorum": 1,
+            "expires_after_seconds": 3600,
+        }
+        with as_role("placet_owner"):
+            return policies.publish_policy(**(rule | changed))
+
+    def start(self, workflow: str, *, by: User | None = None, **input: Any) -> Run:
+        with as_role("placet_web"):
+            run, _ = start_run(
+                tenant=self.tenant,
+                workflow=workflow,
+                input=input,
+                requested_by=by or self.alice,
+            )
+        return run
+
+    def work(self) -> int:
+        """Everything that a worker would do now."""
+        with as_role("placet_worker"):
+            return recovery.wake_due_runs() + worker.drain()
+
+    def keep_gates(self) -> int:
+        """Everything that the gatekeeper would do now."""
+        with as_role("placet_gatekeeper"):
+            return tasks.sweep_gates()
+
+    def execute(self) -> int:
+        """Everything that an executor would do now."""
+        with as_role("placet_executor"):
+            return recovery.recover_lost_steps() + effects.drain()
+
+    def settle(self) -> None:
+        """All processes in turn, until none of them finds anything to do."""
+        for _ in range(100):
+            if not self.work() + self.keep_gates() + self.execute():
+                return
+        raise AssertionError("The processes did not come to rest.")
+
+    def park_at_gates(self, *amounts: int, **input: Any) -> Run:
+        """A run of `paying`, waiting at one gate for each amount."""
+        run = self.start("paying", amounts=list(amounts), **input)
+        self.settle()
+        return run
+
+    def gates(self, run: Run) -> list[Gate]:
+        return list(Gate.objects.filter(run=run).order_by("step__position"))
+
+    def decide(self, gate: Gate, person: User, verdict: str = "approve", reason: str = "") -> Any:
+        with as_role("placet_web"):
+            return decide(
+                gate_id=gate.id,
+                tenant=self.tenant,
+                person=person,
+                verdict=verdict,
+                reason=reason or ("no" if verdict == "deny" else ""),
+                digest=bytes(gate.digest).hex(),
+            )
+
+    def approve_all(self, run: Run, *people: User) -> None:
+        for gate in self.gates(run):
+            for person in people or (self.bob,):
+                self.decide(gate, person)
+
+    def run_now(self, run: Run) -> Run:
+        return Run.objects.get(pk=run.pk)
+
+    def steps(self, run: Run) -> list[Step]:
+        return list(Step.objects.filter(run=run).order_by("position"))
+
+    def result(self, run: Run) -> Any:
+        encoded = self.run_now(run).result
+        return None if encoded is None else canonical.decode(encoded)
+
+
+def step_of(gate: Gate) -> UUID:
+    return gate.step_id

@@ -1,0 +1,191 @@
+"""Tools and workflows for the tests. Effects go to a ledger on disk: a world with a memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from runs import Denied, Money, Refusal, Retry, StepError, tool, workflow
+
+SOON = Retry(attempts=3, base_seconds=0.01, cap_seconds=0.01)
+
+
+def world_dir() -> Path:
+    return Path(os.environ["PLACET_TEST_WORLD"])
+
+
+def note(kind: str, **what: Any) -> None:
+    """One line in the ledger of the outside world, appended atomically."""
+    with (world_dir() / "ledger.jsonl").open("a") as ledger:
+        ledger.write(json.dumps({"kind": kind, **what}) + "\n")
+
+
+def ledger(kind: str | None = None) -> list[dict[str, Any]]:
+    path = world_dir() / "ledger.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    entries = [json.loads(line) for line in lines]
+    return [entry for entry in entries if kind is None or entry["kind"] == kind]
+
+
+def switch(name: str) -> bool:
+    """A switch of the outside world: a file that stays until it is taken away."""
+    return (world_dir() / name).exists()
+
+
+def pop_switch(name: str) -> bool:
+    """A switch that works as often as its file counts."""
+    path = world_dir() / name
+    left = int(path.read_text()) if path.exists() else 0
+    if left:
+        path.write_text(str(left - 1))
+    return left > 0
+
+
+@tool(effect="safe", retry=SOON)
+def add(call: Any, *, a: int, b: int) -> int:
+    """Adds; notes that it ran."""
+    note("add", a=a, b=b, attempt=call.attempt)
+    if pop_switch("add-fails"):
+        raise RuntimeError("the adder is out of order")
+    return a + b
+
+
+@tool(effect="safe")
+async def echo(call: Any, *, value: Any) -> Any:
+    """Gives back what it got; an `async def`."""
+    return value
+
+
+@tool(effect="safe", retry=Retry(attempts=1))
+def refuse(call: Any) -> None:
+    """A definitive no."""
+    raise Refusal("the world said no")
+
+
+@tool(effect="keyed", retry=SOON)
+def register(call: Any, *, name: str) -> dict[str, Any]:
+    """An effect that honours keys: the second call with a key changes nothing."""
+    note("register-called", name=name, key=call.idempotency_key, attempt=call.attempt)
+    if pop_switch("register-fails"):
+        raise RuntimeError("the register is out of order")
+    if not any(e["key"] == call.idempotency_key for e in ledger("registered")):
+        note("registered", name=name, key=call.idempotency_key)
+    if pop_switch("register-drops"):
+        raise ConnectionResetError("the connection was dropped")
+    return {"name": name}
+
+
+@tool(effect="once")
+def launch(call: Any, *, name: str) -> dict[str, Any]:
+    """An effect that does not honour keys."""
+    note("launched", name=name, key=call.idempotency_key)
+    if pop_switch("launch-drops"):
+        raise ConnectionResetError("the connection was dropped")
+    return {"name": name}
+
+
+@tool(
+    effect="keyed",
+    money=Money(amount="amount_minor", currency="currency", payee="iban"),
+    retry=SOON,
+)
+def pay(call: Any, *, iban: str, amount_minor: int, currency: str, reference: str) -> dict[str, Any]:
+    """Moves money in the ledger; honours keys."""
+    note("pay-called", key=call.idempotency_key, amount_minor=amount_minor, iban=iban)
+    while switch("pay-waits"):
+        call.heartbeat()
+        time.sleep(0.02)
+    if pop_switch("pay-refuses"):
+        raise Refusal("the account is closed")
+    if not any(e["key"] == call.idempotency_key for e in ledger("paid")):
+        note("paid", key=call.idempotency_key, amount_minor=amount_minor, iban=iban)
+    return {"paid": amount_minor, "reference": reference}
+
+
+@workflow("adding", version=1)
+def adding(run: Any, *, numbers: list[int]) -> int:
+    """Adds numbers one after the other."""
+    total = 0
+    for number in numbers:
+        total = run.call(add, a=total, b=number)
+    return total
+
+
+@workflow("paying", version=1)
+def paying(run: Any, *, amounts: list[int], currency: str = "EUR") -> dict[str, Any]:
+    """Counts, pays, and says what became of each payment."""
+    total = run.call(add, a=0, b=sum(amounts))
+    calls = [
+        run.prepare(
+            pay,
+            iban=f"GB29NWBK6016133192681{index}",
+            amount_minor=amount,
+            currency=currency,
+            reference=f"invoice {index}",
+        )
+        for index, amount in enumerate(amounts)
+    ]
+    outcomes = run.gather(calls, return_exceptions=True)
+    run.call(add, a=total, b=1)
+    return {"outcomes": [_word(outcome) for outcome in outcomes]}
+
+
+def _word(outcome: Any) -> str:
+    if isinstance(outcome, Denied):
+        return f"denied: {outcome}"
+    if isinstance(outcome, StepError):
+        return f"failed: {outcome}"
+    return f"paid {outcome['paid']}"
+
+
+@workflow("registering", version=1)
+def registering(run: Any, *, names: list[str]) -> list[Any]:
+    """Registers names side by side."""
+    return run.gather([run.prepare(register, name=name) for name in names])
+
+
+@workflow("launching", version=1)
+def launching(run: Any, *, name: str) -> Any:
+    """Launches one thing."""
+    return run.call(launch, name=name)
+
+
+@workflow("sleeping", version=1)
+def sleeping(run: Any, *, seconds: float) -> list[str]:
+    """Sleeps, and tells what it drew before and after."""
+    before = [str(run.uuid4()), str(run.random()), run.now().isoformat()]
+    run.sleep(seconds)
+    return [*before, str(run.uuid4())]
+
+
+@workflow("refusing", version=1)
+def refusing(run: Any) -> None:
+    """Meets a definitive no."""
+    run.call(refuse)
+
+
+@workflow("echoing", version=1)
+def echoing(run: Any, *, value: Any) -> Any:
+    """Gives back its input through an async step, with progress."""
+    run.progress(1, 2, "half way")
+    return run.call(echo, value=value)
+
+
+@workflow("everything", version=1)
+def everything(run: Any, *, amount_minor: int) -> dict[str, Any]:
+    """All kinds of steps in one run: safe, effect, timer, time, money."""
+    run.call(add, a=1, b=2)
+    run.call(register, name="everything")
+    run.sleep(0.05)
+    at = run.now()
+    paid = run.call(
+        pay,
+        iban="GB29NWBK60161331926819",
+        amount_minor=amount_minor,
+        currency="EUR",
+        reference="all",
+    )
+    return {"at": at.isoformat(), "paid": paid["paid"], "id": str(run.uuid4())}
