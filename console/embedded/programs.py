@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from console.home import BASE_DIR
 
-Command = Sequence[str]
+Command = Sequence[str | Path]
 
 MANAGE = (sys.executable, str(BASE_DIR / "manage.py"))
 # Each Celery process reads one queue, so that agent code and effects never share a process.

@@ -7,6 +7,9 @@ sets the rights, and fills in the seal key and the demo.
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from console.embedded.environments import environments, surroundings
 from console.embedded.errors import NO_SPACE, CannotStart, from_os_error
 from console.embedded.home import Home
@@ -19,6 +22,7 @@ from console.home import BASE_DIR
 from console.home import home as home_path
 
 OWNER_SECONDS = 600
+ERROR_LINE = re.compile(r"[\w.]*(Error|Exception|Configured)\b.*: ")
 
 
 def prepare_servers(servers: Servers, bank_url: str = "") -> dict[str, dict[str, str]]:
@@ -49,7 +53,15 @@ def prepare_database(
         finally:
             end(process, within_seconds=5)
     if code:
-        raise _failure(servers, last_line(log))
+        raise _failure(servers, _reason(log))
+
+
+def _reason(log: Path) -> str:
+    """The line that names the error; advice on how to go on may follow it."""
+    for line in reversed(log.read_text(errors="replace").splitlines()):
+        if ERROR_LINE.match(line):
+            return line
+    return last_line(log)
 
 
 def _failure(servers: Servers, last: str) -> CannotStart:

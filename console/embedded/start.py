@@ -20,6 +20,7 @@ from console.embedded.ports import answers, why_not_free
 from console.embedded.servers import Servers
 from console.embedded.setup import prepare_database, prepare_servers
 from console.embedded.supervisor import StopAsked, Supervisor
+from console.embedded.walls import REFUSED, can_wall, walled
 from console.home import BASE_DIR
 from console.home import home as home_path
 
@@ -104,8 +105,12 @@ class Up:
         self.output.say("Preparing the database and the vault.")
         written = prepare_servers(self.servers, bank_url)
         prepare_database(self.servers, written, with_demo=self.is_demo)
-        for process in (*CELERY, "web"):
-            self._start_process(process, written[process])
+        is_walled = can_wall(self.home.path)
+        if not is_walled:
+            self.output.say(REFUSED.format(home=self.home.path))
+        for process in CELERY:
+            self._start_celery(process, written[process], is_walled=is_walled)
+        self._add("web", programs.web(self.host, self.port), written["web"])
 
     def _start_bank(self) -> str:
         port = self.home.ports((BANK,))[BANK]
@@ -120,19 +125,27 @@ class Up:
             self.supervisor.show_output(0.1)
         raise CannotStart(otherwise)
 
-    def _start_process(self, process: str, environment: dict[str, str]) -> None:
-        command = (
-            programs.web(self.host, self.port) if process == "web" else programs.celery(process)
-        )
-        self._add(process, command, environment)
+    def _start_celery(self, process: str, environment: dict[str, str], *, is_walled: bool) -> None:
+        command = programs.celery(process)
+        if is_walled:
+            command = walled(command, self.home.path)
+        self._add(process, command, environment, is_walled=is_walled)
 
-    def _add(self, name: str, command: programs.Command, environment: dict[str, str]) -> None:
+    def _add(
+        self,
+        name: str,
+        command: programs.Command,
+        environment: dict[str, str],
+        *,
+        is_walled: bool = False,
+    ) -> None:
         member = LoggedMember(
             name,
             command,
             environment={**surroundings(self.home.path, name, self.mark), **environment},
             cwd=BASE_DIR,
             show=self.output.line,
+            is_walled=is_walled,
         )
         self.supervisor.start(member)
 
