@@ -28,6 +28,7 @@ def find_folder(name: str) -> Path:
     try:
         folder = SAMPLES if name == "samples" else (roots[0] / name).resolve()
         is_allowed = any(folder.is_relative_to(root) for root in roots)
+        is_there = is_allowed and folder.is_dir()
     except (OSError, ValueError, RuntimeError):
         is_allowed = False
     if not is_allowed:
@@ -35,7 +36,7 @@ def find_folder(name: str) -> Path:
             f"{name[:100]!r} is not a folder that the demo reads: use 'samples', or a folder "
             "in the one that PLACET_DEMO_INVOICES names."
         )
-    if not folder.is_dir():
+    if not is_there:
         raise Refusal(f"There is no folder {name[:100]!r}.")
     return folder
 

@@ -184,6 +184,10 @@ def _root(data: bytes) -> Element | Finding:
         return _finding(Code.UNSAFE_XML, text)
     except (ParseError, ValueError, LookupError) as error:
         return _finding(Code.NOT_XML, f"The file is not well-formed XML: {error}.")
+    return _no_invoice(root) or root
+
+
+def _no_invoice(root: Element) -> Finding | None:
     if root.tag == CREDIT_NOTE:
         text = "The document is a credit note: it asks for nothing to be paid."
         return _finding(Code.WRONG_DOCUMENT, text)
@@ -192,7 +196,7 @@ def _root(data: bytes) -> Element | Finding:
         return _finding(Code.WRONG_DOCUMENT, f"The document is a {name!r}, not a UBL 2.1 invoice.")
     if len(root.findall("cac:InvoiceLine", NAMESPACES)) > MAX_LINES:
         return _finding(Code.TOO_MANY_LINES, f"The invoice has more than {MAX_LINES:,} lines.")
-    return root
+    return None
 
 
 def _finding(code: Code, message: str, rule: str = "") -> Finding:

@@ -151,7 +151,7 @@ class Ledger:
             " sum(outcome = 'failed') AS failed, sum(is_dropped) AS dropped"
             " FROM call GROUP BY key ORDER BY min(number)"
         )
-        return {row["key"]: {name: row[name] for name in row.keys()[1:]} for row in rows}
+        return {counts.pop("key"): counts for counts in map(dict, rows)}
 
     def switches(self) -> dict[str, float]:
         rows = dict(self._rows.execute("SELECT name, value FROM switch").fetchall())
@@ -191,7 +191,7 @@ class Ledger:
 
 
 def _payment(row: sqlite3.Row) -> dict[str, Any]:
-    shown = {name: row[name] for name in row.keys() if name not in ("number", "digest")}
+    shown = {name: value for name, value in dict(row).items() if name not in ("number", "digest")}
     return {"id": f"SB-{row['number']:08d}", **shown}
 
 

@@ -111,6 +111,6 @@ def _switches(switches: dict[str, float]) -> str:
 
 
 def _money(payment: dict[str, Any]) -> str:
-    exponent = Currency(payment["currency"]).exponent
+    exponent = Currency(payment["currency"]).exponent or 0
     amount = Decimal(payment["amount_minor"]).scaleb(-exponent)
     return f"{amount:,.{exponent}f} {payment['currency']}"
