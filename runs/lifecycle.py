@@ -20,6 +20,14 @@ from runs.errors import (
 from runs.models import Claim, Run, WorkflowDeclaration
 from runs.points import reach
 
+# JSON Schema takes 5.0 for an integer; where a sum may be meant, only 5 is one.
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
+
 
 def start_run(
     *,
@@ -117,7 +125,7 @@ def _checked(declared: WorkflowDeclaration, input: Any) -> bytes:
         encoded = canonical.encode(input)
     except NotCanonical as error:
         raise InvalidInput([("", str(error))]) from error
-    validator = jsonschema.Draft202012Validator(declared.schema)
+    validator = _Validator(declared.schema)
     faults = [
         ("".join(f"/{part}" for part in fault.absolute_path), f"{fault.message}.")
         for fault in validator.iter_errors(input)
