@@ -87,6 +87,7 @@ def find_runs(
     *,
     status: str = "",
     workflow: str = "",
+    requester: str = "",
     cursor: str = "",
     limit: int = DEFAULT_PAGE_SIZE,
 ) -> Page[Run]:
@@ -97,6 +98,8 @@ def find_runs(
         runs = runs.filter(status=status)
     if workflow:
         runs = runs.filter(workflow=workflow)
+    if requester:
+        runs = runs.filter(requested_by__username=requester)
     return _page(runs, "created_at", cursor=cursor, limit=limit, newest_first=True)
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 import pytest
 
 from console.models import AuditEntry, IdempotentRequest
 from runs.models import Run
-from tests.api import world
+from tests.api import callers
+from tests.harness import World
 
-pytestmark = pytest.mark.django_db
-START = {"workflow": world.WORKFLOW, "input": {"text": "Zahlung über 5 €"}}
+START = {"workflow": "echoing", "input": {"value": "Zahlung über 5 €"}}
 
 
-def test_a_start_answers_201_with_the_run_and_writes_one_audit_entry(caller: world.Caller) -> None:
-    response = caller.post("runs", START)
+def test_a_start_answers_201_with_the_run_and_writes_one_audit_entry(alice: callers.Caller) -> None:
+    response = alice.post("runs", START)
     assert response.status_code == 201
     body = response.json()
     run = Run.objects.get()
@@ -30,9 +29,9 @@ def test_a_start_answers_201_with_the_run_and_writes_one_audit_entry(caller: wor
     assert entry.address == "127.0.0.1"
 
 
-def test_the_same_key_and_request_is_done_once_and_answered_twice(caller: world.Caller) -> None:
-    first = caller.post("runs", START, Idempotency_Key="k1")
-    again = caller.post("runs", START, Idempotency_Key="k1")
+def test_the_same_key_and_request_is_done_once_and_answered_twice(alice: callers.Caller) -> None:
+    first = alice.post("runs", START, Idempotency_Key="k1")
+    again = alice.post("runs", START, Idempotency_Key="k1")
     assert first.status_code == again.status_code == 201
     assert first.content == again.content
     assert "Idempotent-Replayed" not in first.headers
@@ -41,89 +40,90 @@ def test_the_same_key_and_request_is_done_once_and_answered_twice(caller: world.
     assert AuditEntry.objects.count() == 1
 
 
-def test_the_order_of_names_does_not_make_it_another_request(caller: world.Caller) -> None:
-    caller.post("runs", b'{"workflow":"note_down","input":{"text":"a"}}', Idempotency_Key="k1")
-    again = caller.post(
-        "runs", b'{"input": {"text": "a"}, "workflow": "note_down"}', Idempotency_Key="k1"
+def test_the_order_of_names_does_not_make_it_another_request(alice: callers.Caller) -> None:
+    alice.post("runs", b'{"workflow":"echoing","input":{"value":"a"}}', Idempotency_Key="k1")
+    again = alice.post(
+        "runs", b'{"input": {"value": "a"}, "workflow": "echoing"}', Idempotency_Key="k1"
     )
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
-def test_the_same_key_with_another_request_is_refused(caller: world.Caller) -> None:
-    caller.post("runs", START, Idempotency_Key="k1")
-    before = world.written()
-    other = caller.post("runs", START | {"input": {"text": "b"}}, Idempotency_Key="k1")
-    assert world.problem(other) == (422, "idempotency-mismatch")
-    assert world.written() == before
+def test_the_same_key_with_another_request_is_refused(alice: callers.Caller) -> None:
+    alice.post("runs", START, Idempotency_Key="k1")
+    before = callers.written()
+    other = alice.post("runs", START | {"input": {"value": "b"}}, Idempotency_Key="k1")
+    assert callers.problem(other) == (422, "idempotency-mismatch")
+    assert callers.written() == before
 
 
-def test_the_same_key_for_another_path_is_refused(caller: world.Caller) -> None:
-    run = caller.post("runs", START, Idempotency_Key="k1").json()
-    other = caller.post(f"runs/{run['id']}/cancel", Idempotency_Key="k1")
-    assert world.problem(other) == (422, "idempotency-mismatch")
+def test_the_same_key_for_another_path_is_refused(alice: callers.Caller) -> None:
+    run = alice.post("runs", START, Idempotency_Key="k1").json()
+    other = alice.post(f"runs/{run['id']}/cancel", Idempotency_Key="k1")
+    assert callers.problem(other) == (422, "idempotency-mismatch")
 
 
-def test_a_key_that_started_the_run_for_somebody_else_answers_200(caller: world.Caller) -> None:
-    first = caller.post("runs", START, Idempotency_Key="k1")
-    anna = world.by_token(world.make_token(world.make_person("anna", "operator")))
+def test_a_key_that_started_the_run_for_somebody_else_answers_200(
+    world: World, alice: callers.Caller
+) -> None:
+    first = alice.post("runs", START, Idempotency_Key="k1")
+    anna = callers.with_token(callers.make_person("anna", "operator", tenant=world.tenant))
     again = anna.post("runs", START, Idempotency_Key="k1")
     assert again.status_code == 200
     assert again.json()["id"] == first.json()["id"]
     assert Run.objects.count() == 1
 
 
-def test_a_refusal_leaves_its_key_free(caller: world.Caller) -> None:
-    refused = caller.post("runs", START | {"workflow": "none"}, Idempotency_Key="k1")
-    assert world.problem(refused) == (422, "unknown-workflow")
+def test_a_refusal_leaves_its_key_free(alice: callers.Caller) -> None:
+    refused = alice.post("runs", START | {"workflow": "none"}, Idempotency_Key="k1")
+    assert callers.problem(refused) == (422, "unknown-workflow")
     assert not IdempotentRequest.objects.exists()
-    assert caller.post("runs", START, Idempotency_Key="k1").status_code == 201
+    assert alice.post("runs", START, Idempotency_Key="k1").status_code == 201
 
 
 @pytest.mark.parametrize("key", ["", "a" * 256, "with space", "tab\t"])
-def test_a_key_out_of_form_is_refused(caller: world.Caller, key: str) -> None:
-    before = world.written()
-    assert world.problem(caller.post("runs", START, Idempotency_Key=key)) == (
+def test_a_key_out_of_form_is_refused(alice: callers.Caller, key: str) -> None:
+    before = callers.written()
+    assert callers.problem(alice.post("runs", START, Idempotency_Key=key)) == (
         400,
         "bad-idempotency-key",
     )
-    assert world.written() == before
+    assert callers.written() == before
 
 
-def test_input_that_does_not_fit_names_each_field(caller: world.Caller) -> None:
-    response = caller.post(
-        "runs", {"workflow": world.WORKFLOW, "input": {"amount_minor": "5", "colour": "red"}}
-    )
-    assert world.problem(response) == (422, "invalid-input")
-    assert "/input/amount_minor" in world.faults(response)
+def test_input_that_does_not_fit_names_each_field(alice: callers.Caller) -> None:
+    response = alice.post("runs", {"workflow": "adding", "input": {"numbers": [1, "2"]}})
+    assert callers.problem(response) == (422, "invalid-input")
+    assert "/input/numbers/1" in callers.faults(response)
 
 
 def test_a_cancelled_run_says_who_asked_and_asking_twice_is_asking_once(
-    caller: world.Caller,
+    alice: callers.Caller,
 ) -> None:
-    run = caller.post("runs", START).json()
-    first = caller.post(f"runs/{run['id']}/cancel")
-    again = caller.post(f"runs/{run['id']}/cancel", {})
+    run = alice.post("runs", START).json()
+    first = alice.post(f"runs/{run['id']}/cancel")
+    again = alice.post(f"runs/{run['id']}/cancel", {})
     assert first.status_code == again.status_code == 202
     assert again.json()["cancel_requested_by"] == "alice"
     assert AuditEntry.objects.filter(action="cancel_requested").count() == 1
 
 
-def test_cancelling_takes_no_body(caller: world.Caller) -> None:
-    run = caller.post("runs", START).json()
-    response = caller.post(f"runs/{run['id']}/cancel", {"force": True})
-    assert world.problem(response) == (422, "invalid-request")
+def test_cancelling_takes_no_body(alice: callers.Caller) -> None:
+    run = alice.post("runs", START).json()
+    response = alice.post(f"runs/{run['id']}/cancel", {"force": True})
+    assert callers.problem(response) == (422, "invalid-request")
     assert Run.objects.get().cancel_requested_at is None
 
 
-def test_a_run_of_another_tenant_is_not_there(caller: world.Caller, olivia: Any) -> None:
-    run = caller.post("runs", START).json()
-    stranger = world.by_token(world.make_token(olivia))
+def test_a_run_of_another_tenant_is_not_there(
+    alice: callers.Caller, olivia: callers.Caller
+) -> None:
+    run = alice.post("runs", START).json()
     for answer in (
-        stranger.get(f"runs/{run['id']}"),
-        stranger.get(f"runs/{run['id']}/events"),
-        stranger.post(f"runs/{run['id']}/cancel"),
-        stranger.get(f"runs/{uuid.uuid4()}"),
+        olivia.get(f"runs/{run['id']}"),
+        olivia.get(f"runs/{run['id']}/events"),
+        olivia.post(f"runs/{run['id']}/cancel"),
+        olivia.get(f"runs/{uuid.uuid4()}"),
     ):
-        assert world.problem(answer) == (404, "not-found")
-    assert stranger.get("runs").json()["items"] == []
-    assert caller.get(f"runs/{run['id']}").status_code == 200
+        assert callers.problem(answer) == (404, "not-found")
+    assert olivia.get("runs").json()["items"] == []
+    assert alice.get(f"runs/{run['id']}").status_code == 200
