@@ -30,7 +30,9 @@ class Home:
 
     def make(self) -> None:
         try:
-            for directory in (self.path, self.keys, self.logs):
+            # Nothing is collected there, but the web warns of a directory that is not there.
+            static = self.path / "static"
+            for directory in (self.path, self.keys, self.logs, static):
                 directory.mkdir(parents=True, exist_ok=True, mode=0o700)
                 directory.chmod(0o700)
             write_private(self.path / "writable", "")

@@ -57,7 +57,7 @@ class Member(ABC):
 
     def why_it_ended(self) -> str:
         code = self.process.returncode if self.process is not None else 0
-        return f"{ending_in_words(code)}; its last line: {self.last_words()}"
+        return f'{ending_in_words(code)}, last saying "{self.last_words()}"'
 
     def ask_to_stop(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -96,8 +96,12 @@ class LoggedMember(Member):
         cwd: Path,
         show: Callable[[str, str], None],
         is_walled: bool = False,
+        ready_line: str = "",
     ) -> None:
+        """It counts as ready once it said a line that ends so."""
         super().__init__(name)
+        self.ready_line = ready_line
+        self.is_ready = False
         self.is_walled = is_walled
         self.command = command
         self.environment = environment
@@ -142,6 +146,7 @@ class LoggedMember(Member):
         return len(said)
 
     def _show_line(self, line: str) -> None:
-        self.show(self.name, line)
         if line.strip():
+            self.show(self.name, line)
             self._last = line.strip()
+            self.is_ready = self.is_ready or line.rstrip().endswith(self.ready_line)

@@ -12,15 +12,19 @@ Command = Sequence[str | Path]
 
 MANAGE = (sys.executable, str(BASE_DIR / "manage.py"))
 # Each Celery process reads one queue, so that agent code and effects never share a process.
+# In a container everything is root; pickles, which the warning is about, are refused anyway.
+NO_ROOT_WARNING = ("-W", "ignore:You're running the worker with superuser privileges")
+CELERY_IS_READY = " ready."
 QUEUES = {"worker": ("runs", 2), "executor": ("effects", 4), "gatekeeper": ("gates", 1)}
 
 
 def celery(process: str) -> Command:
     queue, concurrency = QUEUES[process]
     return [
-        *(sys.executable, "-m", "celery", "-A", "console", "worker"),
+        *(sys.executable, *NO_ROOT_WARNING, "-m", "celery"),
+        *("--quiet", "--no-color", "-A", "console", "worker"),
         *("-Q", queue, "-c", str(concurrency), "-n", f"{process}@%h"),
-        *("--without-gossip", "--without-mingle", "--loglevel", "INFO", "--no-color"),
+        *("--without-gossip", "--without-mingle", "--loglevel", "INFO"),
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from console.home import home as home_path
 CELERY = ("gatekeeper", "worker", "executor")
 BANK = "bank"
 BANK_SECONDS = 15
+READY_SECONDS = 30
 WELCOME = """\
 Placet runs at {address}
 {sign_in}
@@ -72,6 +74,7 @@ class Up:
         self.is_demo = os.environ.get("PLACET_DEMO", "1") != "0"
         self.output = Output()
         self.supervisor = Supervisor(self.output)
+        self.started_at = time.monotonic()
         self.is_welcomed = False
 
     def run(self) -> None:
@@ -129,7 +132,13 @@ class Up:
         command = programs.celery(process)
         if is_walled:
             command = walled(command, self.home.path)
-        self._add(process, command, environment, is_walled=is_walled)
+        self._add(
+            process,
+            command,
+            environment,
+            is_walled=is_walled,
+            ready_line=programs.CELERY_IS_READY,
+        )
 
     def _add(
         self,
@@ -138,6 +147,7 @@ class Up:
         environment: dict[str, str],
         *,
         is_walled: bool = False,
+        ready_line: str = "",
     ) -> None:
         member = LoggedMember(
             name,
@@ -146,11 +156,12 @@ class Up:
             cwd=BASE_DIR,
             show=self.output.line,
             is_walled=is_walled,
+            ready_line=ready_line,
         )
         self.supervisor.start(member)
 
     def _welcome_once(self) -> None:
-        if self.is_welcomed or not is_answering(self.reachable_host, self.port):
+        if self.is_welcomed or not self._is_ready():
             return
         self.is_welcomed = True
         sign_in = EMPTY_SIGN_IN
@@ -162,6 +173,14 @@ class Up:
         self.output.block(WELCOME.format(address=address, sign_in=sign_in))
         if self.host not in LOOPBACK_HOSTS and os.environ.get("PLACET_TLS") != "1":
             self.output.say(OPEN_WARNING.format(host=self.host))
+
+    def _is_ready(self) -> bool:
+        """All processes said so and the web answers; or the web alone, after a while."""
+        logged = [m for m in self.supervisor.members if isinstance(m, LoggedMember)]
+        is_late = time.monotonic() > self.started_at + READY_SECONDS
+        if not is_late and not all(member.is_ready for member in logged):
+            return False
+        return is_answering(self.reachable_host, self.port)
 
     @property
     def reachable_host(self) -> str:

@@ -81,7 +81,7 @@ def check_as_owner(written: Environments) -> Iterator[Finding]:
 
 def check_migrations(connection: psycopg.Connection) -> Finding:
     applied = set(connection.execute("SELECT app, name FROM django_migrations").fetchall())
-    known = set(MigrationLoader(None, ignore_no_initial=True).disk_migrations)
+    known = set(MigrationLoader(None).disk_migrations)
     if pending := sorted(known - applied):
         names = ", ".join(".".join(name) for name in pending)
         return Finding(what="migrations", wrong=f"not applied: {names}", mend=PREPARE)
