@@ -1,0 +1,47 @@
+"""The audit: who did what, read with an account that cannot write."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+
+from console import access
+from console.models import AuditEntry
+from console.pages.guard import page, person_of
+from console.pages.paging import first_page, next_page
+from console.pages.words import ACTIONS
+
+ABOUT = {
+    "run_started": "run",
+    "cancel_requested": "run",
+    "decided": "gate",
+}
+MAX_FILTER = 150
+
+
+@page("audit.view")
+def audit(request: HttpRequest) -> HttpResponse:
+    filters = {
+        name: request.GET.get(name, "").strip()[:MAX_FILTER] for name in ("actor", "action")
+    }
+    cursor = request.GET.get("cursor", "")
+    page = access.find_audit(person_of(request), **filters, cursor=cursor)
+    for entry in page.items:
+        entry.address_of_subject = _address(entry)  # type: ignore[attr-defined]
+    context = {
+        "page": page,
+        "filters": filters,
+        "is_filtered": any(filters.values()),
+        "actions": ACTIONS.items(),
+        "is_later_page": bool(cursor),
+        "first_page": first_page(request),
+        "next_page": next_page(request, page.next_cursor),
+    }
+    return render(request, "console/audit.html", context)
+
+
+def _address(entry: AuditEntry) -> str:
+    """The page of what the entry is about, where there is one."""
+    name = ABOUT.get(entry.action)
+    return reverse(name, args=[entry.subject_id]) if name and entry.subject_id else ""

@@ -1,0 +1,81 @@
+"""What every page needs around its content: navigation, rights, theme."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from console.models import User
+from console.pages.requests import count_for
+from console.pages.theme import theme_of
+from console.roles import may, roles_of
+
+STYLESHEETS = [
+    f"css/{name}.css" for name in ("tokens", "base", "layout", "components", "pages")
+]
+# Name, word, icon, key after "g", right.
+PLACES = (
+    ("home", "Home", "home", "h", ""),
+    ("inbox", "Inbox", "inbox", "i", "gates.view"),
+    ("runs", "Runs", "runs", "r", "runs.view"),
+    ("secrets", "Secrets", "key", "s", "secrets.view"),
+    ("audit", "Audit", "audit", "a", "audit.view"),
+)
+SECTIONS = {
+    "gate": "inbox", "gate-decide": "inbox", "run": "runs", "run-start": "runs",
+    "run-cancel": "runs", "secret-write": "secrets", "scope-grant": "secrets",
+    "scope-revoke": "secrets",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One entry of the navigation."""
+
+    name: str
+    word: str
+    icon: str
+    key: str
+    address: str
+    is_current: bool
+
+
+def console(request: HttpRequest) -> dict[str, Any]:
+    """The context processor named in the settings."""
+    context: dict[str, Any] = {
+        "stylesheets": STYLESHEETS,
+        "theme": theme_of(request),
+        "is_demo": settings.PLACET_DEMO,
+        "served_at": timezone.now(),
+    }
+    person = getattr(request, "user", None)
+    if not isinstance(person, User):
+        return context
+    match = request.resolver_match
+    current = (match.url_name or "") if match else ""
+    return context | {
+        "person": person,
+        "roles": sorted(roles_of(person)),
+        "navigation": _places(person, SECTIONS.get(current, current)),
+        "open_for_me": count_for(person),
+        "may_start": may(person, "runs.start"),
+        "may_decide": may(person, "gates.decide"),
+        "may_write": may(person, "secrets.write"),
+        "may_patterns": may(person, "secrets.view"),
+    }
+
+
+def _places(person: User, current: str) -> list[Place]:
+    return [
+        Place(
+            name=name, word=word, icon=icon, key=key, address=reverse(name),
+            is_current=name == current,
+        )
+        for name, word, icon, key, right in PLACES
+        if not right or may(person, right)
+    ]

@@ -1,0 +1,94 @@
+"""What a reviewer is told about a gate: everything from the envelope, in words.
+
+The page shows these facts and nothing that an agent wrote for people; `envelope_of` reads
+the very bytes whose digest a decision binds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from approvals.envelope import phrase
+from approvals.gates import envelope_of, why_not
+from approvals.models import Gate, Policy
+from console.models import User
+from console.pages import words
+
+
+def facts_of(gate: Gate, person: User) -> dict[str, Any]:
+    """The context of a gate's page; the gate comes with its rows, from `console.access`."""
+    envelope = envelope_of(gate)
+    money = envelope["money"]
+    decisions = sorted(gate.decisions.all(), key=lambda d: d.decided_at)
+    approvals = sum(d.verdict == "approve" for d in decisions)
+    quorum = int(envelope["quorum"])
+    left = max(0, quorum - approvals)
+    amount = words.money(money["amount_minor"], money["currency"], money["exponent"])
+    return {
+        "envelope": envelope,
+        "envelope_text": bytes(gate.envelope).decode(),
+        "money": money,
+        "amount": amount,
+        "payee": money["payee"],
+        "tool": envelope["tool"],
+        "quorum": quorum,
+        "approvals": approvals,
+        "decisions": decisions,
+        "policy_words": policy_words(gate.policy, money["exponent"]),
+        "wanted_words": _wanted(left, envelope["group"]),
+        "why_not": why_not(gate, person) if gate.status == Gate.Status.OPEN else "",
+        "is_mine": gate.requester_id == person.pk,
+        "digest": bytes(gate.digest).hex(),
+        "phrase": phrase(bytes(gate.digest)),
+        "outcome": outcome_words(gate, amount),
+        "if_approved": if_approved(left),
+        "consequences": consequences(gate, left),
+    }
+
+
+def policy_words(policy: Policy, exponent: int) -> str:
+    low = words.money(policy.above_minor, policy.currency, exponent)
+    high = words.money(policy.up_to_minor, policy.currency, exponent)
+    band = f"of more than {low}, up to {high}," if policy.above_minor else f"of up to {high}"
+    verb = "has" if policy.quorum == 1 else "have"
+    return (
+        f"Payments {band} by {policy.tool} are made only when {words.people(policy.quorum)} "
+        f"of the group {policy.group} {verb} approved. Whoever asked for the payment "
+        f"does not count."
+    )
+
+
+def _wanted(left: int, group: str) -> str:
+    if not left:
+        return "No further approval is needed."
+    noun = "approval is" if left == 1 else "approvals are"
+    return f"{left} more {noun} needed, from the group {group}."
+
+
+def if_approved(left: int) -> str:
+    if left <= 1:
+        return "Yours is the last approval needed: the payment is sent at once, and only once."
+    return (
+        f"Your approval is counted. {words.people(left - 1).capitalize()} more must approve "
+        f"before anything is paid."
+    )
+
+
+def consequences(gate: Gate, left: int) -> list[tuple[str, str]]:
+    if gate.status != Gate.Status.OPEN:
+        return []
+    return [
+        ("If you deny", "The payment is refused for good, and the run is told why. Nothing is paid."),
+        ("If you approve", if_approved(left)),
+    ]
+
+
+def outcome_words(gate: Gate, amount: str) -> str:
+    """What became of a closed gate, as the receipt says it."""
+    sentences = {
+        Gate.Status.APPROVED: f"Enough people approved: the payment of {amount} was cleared, once.",
+        Gate.Status.DENIED: f"The payment of {amount} was refused. Nothing was paid.",
+        Gate.Status.EXPIRED: "Not enough people approved in time. Nothing was paid.",
+        Gate.Status.WITHDRAWN: "The request was withdrawn. Nothing was paid.",
+    }
+    return sentences.get(Gate.Status(gate.status), "")

@@ -1,0 +1,109 @@
+"""The inbox, and the page of one gate: the facts, the decision, the receipt."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from approvals.errors import DecisionRefused
+from approvals.models import Gate
+from console import access, deeds
+from console.pages.facts import facts_of
+from console.pages.guard import is_fragment, page, person_of
+from console.pages.requests import find_requests
+
+MAX_QUERY = 100
+GATE_PARTS = {"standing": "approvals/_standing.html", "people": "approvals/_people.html"}
+
+
+class DecisionForm(forms.Form):
+    """A verdict with its reason, over the digest that the page showed."""
+
+    verdict = forms.ChoiceField(choices=[("approve", "Approve"), ("deny", "Deny")])
+    digest = forms.RegexField(r"\A[0-9a-f]{64}\Z", widget=forms.HiddenInput)
+    reason = forms.CharField(
+        label="Reason",
+        required=False,
+        max_length=1000,
+        widget=forms.Textarea(attrs={"class": "input", "rows": 3}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        if cleaned.get("verdict") == "deny" and not cleaned.get("reason"):
+            self.add_error("reason", "Say why you deny it: the requester reads this.")
+        return cleaned
+
+
+@page("gates.view")
+def inbox(request: HttpRequest) -> HttpResponse:
+    person = person_of(request)
+    if request.GET.get("part") == "count":
+        return render(request, "approvals/_count.html")
+    query = request.GET.get("q", "").strip()[:MAX_QUERY]
+    found = find_requests(person, query)
+    template = "approvals/_requests.html" if is_fragment(request) else "approvals/inbox.html"
+    return render(request, template, {"query": query, "found": found})
+
+
+@page("gates.view")
+def gate(request: HttpRequest, id: UUID) -> HttpResponse:
+    person = person_of(request)
+    found = access.access_gate_by_id(person, id)
+    context = {"gate": found, "facts": facts_of(found, person)}
+    part = GATE_PARTS.get(request.GET.get("part", ""))
+    if part and is_fragment(request):
+        return render(request, part, context)
+    form = DecisionForm(initial={"digest": context["facts"]["digest"]})
+    return render(request, "approvals/gate.html", context | {"form": form})
+
+
+@page("gates.decide", methods=("POST",))
+def decide(request: HttpRequest, id: UUID) -> HttpResponse:
+    """Denies at once; approves only when the review page has been confirmed."""
+    person = person_of(request)
+    found = access.access_gate_by_id(person, id)
+    form = DecisionForm(request.POST)
+    if not form.is_valid():
+        return _again(request, found, form, 422)
+    step = request.POST.get("step", "")
+    verdict = cast(deeds.Verdict, form.cleaned_data["verdict"])
+    if step == "back":
+        return _again(request, found, form, 200)
+    if verdict == "approve" and step != "confirmed":
+        return _confirm(request, found, form)
+    try:
+        deeds.decide_at_gate(
+            person,
+            found.id,
+            verdict=verdict,
+            reason=form.cleaned_data["reason"],
+            digest=form.cleaned_data["digest"],
+            request=request,
+        )
+    except DecisionRefused as refusal:
+        form.add_error(None, str(refusal))
+        return _again(request, access.access_gate_by_id(person, id), form, 409)
+    said = "approved" if verdict == "approve" else "denied"
+    messages.success(request, f"You {said} this request.")
+    return redirect("gate", id=found.id)
+
+
+def _confirm(request: HttpRequest, gate: Gate, form: DecisionForm) -> HttpResponse:
+    facts = facts_of(gate, person_of(request))
+    if facts["why_not"] or gate.status != Gate.Status.OPEN:
+        return _again(request, gate, form, 409)
+    return render(request, "approvals/confirm.html", {"gate": gate, "facts": facts, "form": form})
+
+
+def _again(request: HttpRequest, gate: Gate, form: DecisionForm, status: int) -> HttpResponse:
+    """The gate's page with what was typed, and what stands in the way."""
+    if status == 409 and not form.non_field_errors():
+        form.add_error(None, "Nothing was recorded: this request is no longer yours to decide.")
+    context = {"gate": gate, "facts": facts_of(gate, person_of(request)), "form": form}
+    return render(request, "approvals/gate.html", context, status=status)

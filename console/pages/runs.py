@@ -1,0 +1,118 @@
+"""Runs: the list, the start form, cancelling."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+
+from console import access, deeds
+from console.pages.guard import is_fragment, page, person_of
+from console.pages.paging import first_page, next_page
+from console.pages.startform import StartForm, read_input
+from console.pages.words import RUN_STATES
+from runs.errors import AlreadyEnded, InvalidInput, Refused
+from runs.models import Run, WorkflowDeclaration
+
+MAX_QUERY = 150
+
+
+def current_workflows() -> QuerySet[WorkflowDeclaration]:
+    return WorkflowDeclaration.objects.filter(is_current=True).order_by("name")
+
+
+@page("runs.view")
+def runs(request: HttpRequest) -> HttpResponse:
+    person = person_of(request)
+    filters = {
+        name: request.GET.get(name, "").strip()[:MAX_QUERY] for name in ("q", "status", "workflow")
+    }
+    sought = _sought(filters["q"])
+    if sought is not None:
+        return redirect("run", id=sought)
+    page = access.find_runs(
+        person,
+        status=filters["status"],
+        workflow=filters["workflow"],
+        requester=filters["q"],
+        cursor=request.GET.get("cursor", ""),
+    )
+    context = {
+        "page": page,
+        "filters": filters,
+        "is_filtered": any(filters.values()),
+        "states": RUN_STATES.items(),
+        "workflows": list(current_workflows().values_list("name", flat=True)),
+        "is_later_page": bool(request.GET.get("cursor")),
+        "first_page": first_page(request),
+        "next_page": next_page(request, page.next_cursor),
+    }
+    return render(request, "runs/_list.html" if is_fragment(request) else "runs/list.html", context)
+
+
+def _sought(query: str) -> UUID | None:
+    """The run that the query names by its identifier, if it does."""
+    try:
+        return UUID(query) if len(query) >= 32 else None
+    except ValueError:
+        return None
+
+
+@page("runs.start", methods=("GET", "POST"))
+def start(request: HttpRequest) -> HttpResponse:
+    workflows = list(current_workflows())
+    chosen = next((w for w in workflows if w.name == request.GET.get("workflow")), None)
+    if chosen is None and len(workflows) == 1:
+        chosen = workflows[0]
+    context: dict[str, Any] = {"workflows": workflows, "chosen": chosen}
+    if chosen is None:
+        return render(request, "runs/start.html", context)
+    form = StartForm(chosen.schema, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        started = _start(request, chosen.name, form)
+        if started is not None:
+            return redirect("run", id=started.id)
+    status = 422 if form.errors else 200
+    return render(request, "runs/start.html", context | {"form": form}, status=status)
+
+
+def _start(request: HttpRequest, workflow: str, form: StartForm) -> Run | None:
+    """The started run; None when it was refused, which the form then says."""
+    try:
+        run, was_created = deeds.start(
+            person_of(request),
+            workflow=workflow,
+            input=read_input(form),
+            idempotency_key=f"page-{form.cleaned_data['form_id']}",
+            request=request,
+        )
+    except InvalidInput as refusal:
+        form.take_faults(refusal.errors)
+        return None
+    except Refused as refusal:
+        form.add_error(None, refusal.message)
+        return None
+    if not was_created:
+        messages.info(request, "This form was sent before; here is the run that it started.")
+    return run
+
+
+@page("runs.cancel", methods=("POST",))
+def cancel(request: HttpRequest, id: UUID) -> HttpResponse:
+    person = person_of(request)
+    run = access.access_run_by_id(person, id, right="runs.cancel")
+    if request.POST.get("confirmed") != "yes" and run.status not in Run.ENDED:
+        return render(request, "runs/cancel.html", {"run": run})
+    try:
+        deeds.cancel(person, run.id, request=request)
+    except AlreadyEnded as refusal:
+        messages.error(request, refusal.message)
+    else:
+        messages.success(request, "The run was asked to stop.")
+    return redirect("run", id=run.id)
+
+

@@ -1,0 +1,143 @@
+"""States, events, amounts and spans in words: how rows are said to people."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import timedelta
+
+from runs.canonical import CURRENCIES
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A state as it is shown: never by colour alone."""
+
+    word: str
+    icon: str
+    tone: str
+
+
+RUN_STATES = {
+    "ready": State(word="Queued", icon="dots", tone="calm"),
+    "running": State(word="Running", icon="turn", tone="live"),
+    "waiting": State(word="Waiting", icon="clock", tone="wait"),
+    "paused": State(word="Paused", icon="pause", tone="bad"),
+    "quarantined": State(word="Quarantined", icon="alert", tone="bad"),
+    "succeeded": State(word="Succeeded", icon="check", tone="good"),
+    "failed": State(word="Failed", icon="cross", tone="bad"),
+    "cancelled": State(word="Cancelled", icon="stop", tone="calm"),
+}
+STEP_STATES = {
+    "held": State(word="Held", icon="hand", tone="wait"),
+    "ready": State(word="Queued", icon="dots", tone="calm"),
+    "running": State(word="Running", icon="turn", tone="live"),
+    "waiting": State(word="Waiting", icon="clock", tone="wait"),
+    "succeeded": State(word="Succeeded", icon="check", tone="good"),
+    "failed": State(word="Failed", icon="cross", tone="bad"),
+    "denied": State(word="Denied", icon="stop", tone="bad"),
+    "cancelled": State(word="Cancelled", icon="stop", tone="calm"),
+    "in_doubt": State(word="In doubt", icon="question", tone="bad"),
+}
+GATE_STATES = {
+    "open": State(word="Open", icon="hand", tone="wait"),
+    "approved": State(word="Approved", icon="check", tone="good"),
+    "denied": State(word="Denied", icon="cross", tone="bad"),
+    "expired": State(word="Expired", icon="clock", tone="calm"),
+    "withdrawn": State(word="Withdrawn", icon="stop", tone="calm"),
+}
+VERDICTS = {
+    "approve": State(word="Approved", icon="check", tone="good"),
+    "deny": State(word="Denied", icon="cross", tone="bad"),
+}
+STATES = {
+    "run": RUN_STATES, "step": STEP_STATES, "gate": GATE_STATES, "decision": VERDICTS,
+}
+
+EVENTS = {
+    "run.started": "Run started",
+    "run.waiting": "Run waits",
+    "run.progress": "Progress",
+    "run.cancel_requested": "Cancellation asked for",
+    "run.cancelling": "Cancellation begun",
+    "run.succeeded": "Run succeeded",
+    "run.failed": "Run failed",
+    "run.cancelled": "Run cancelled",
+    "run.quarantined": "Run quarantined",
+    "step.held": "Step held",
+    "step.cleared": "Step cleared",
+    "step.denied": "Step denied",
+    "step.ready": "Step queued",
+    "step.waiting": "Step waits",
+    "step.started": "Attempt started",
+    "step.succeeded": "Step succeeded",
+    "step.attempt_failed": "Attempt failed",
+    "step.failed": "Step failed",
+    "step.cancelled": "Step cancelled",
+    "step.in_doubt": "Outcome in doubt",
+    "gate.opened": "Gate opened",
+    "gate.closed": "Gate closed",
+    "decision.made": "Decision made",
+}
+ACTIONS = {
+    "signed_in": "Signed in",
+    "signed_out": "Signed out",
+    "sign_in_failed": "Sign-in failed",
+    "run_started": "Started a run",
+    "cancel_requested": "Asked to cancel",
+    "decided": "Decided",
+    "secret_written": "Wrote a secret",
+    "scope_granted": "Granted a scope",
+    "scope_revoked": "Revoked a scope",
+    "token_created": "Created a token",
+    "token_revoked": "Revoked a token",
+}
+SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "US$", "JPY": "¥", "INR": "₹", "CAD": "CA$", "AUD": "A$"}
+
+
+def plainly(name: str) -> str:
+    """A name of a kind that has no words of its own yet: `step.foo_bar` -> `Step foo bar`."""
+    return name.replace(".", " ").replace("_", " ").capitalize()
+
+
+def money(amount_minor: int, currency: str, exponent: int | None = None) -> str:
+    """An amount in minor units as it is written: `€98.70`, `SEK 1,200.00`."""
+    digits = CURRENCIES.get(currency, 2) if exponent is None else exponent
+    whole, fraction = divmod(abs(amount_minor), 10**digits)
+    figures = f"{whole:,}" + (f".{fraction:0{digits}d}" if digits else "")
+    sign = "−" if amount_minor < 0 else ""
+    symbol = SYMBOLS.get(currency, f"{currency}\N{NO-BREAK SPACE}")
+    return f"{sign}{symbol}{figures}"
+
+
+def span(length: timedelta) -> str:
+    """A length of time in at most two units: `240 ms`, `3.2 s`, `5 min`, `2 h 10 min`."""
+    seconds = max(0.0, length.total_seconds())
+    if seconds < 0.0005:
+        return "under 1 ms"
+    if seconds < 0.9995:
+        return f"{round(seconds * 1000)} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    noun = "day" if days == 1 else "days"
+    return f"{days} {noun} {hours} h" if hours else f"{days} {noun}"
+
+
+def is_hidden(character: str) -> bool:
+    """Whether a character shows nothing, or turns the text around it: never shown raw."""
+    if character in "\n\t":
+        return False
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+def people(count: int) -> str:
+    numbers = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    word = numbers[count] if count < len(numbers) else str(count)
+    return f"{word} {'person' if count == 1 else 'people'}"

@@ -1,0 +1,18 @@
+// The reviewer's own browser computes the digest of the bytes on the page. It proves that the
+// digest shown belongs to the arguments shown, not that the server is honest.
+
+const TAG = "placet/approval/v1\0";
+
+async function check() {
+  const envelope = document.querySelector("[data-envelope]");
+  const digest = document.querySelector("[data-digest]");
+  if (!envelope || !digest || !crypto.subtle) return;
+  const bytes = new TextEncoder().encode(TAG + envelope.textContent);
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const found = [...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  const isSame = found === digest.textContent.trim();
+  document.querySelector("[data-digest-checked]").hidden = !isSame;
+  document.querySelector("[data-digest-differs]").hidden = isSame;
+}
+
+check();

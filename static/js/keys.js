@@ -1,0 +1,65 @@
+// Keyboard: j and k walk through the rows of a page's lists, Enter opens one (they are links),
+// "/" goes to the search, "?" shows the keys, "g" and a letter go to a page. Nothing here
+// decides anything.
+
+const CHORD_MS = 1200;
+let chordUntil = 0;
+
+const rows = () => [...document.querySelectorAll("[data-list] [data-row]")];
+
+function walk(step) {
+  const all = rows();
+  if (!all.length) return;
+  const at = all.indexOf(document.activeElement);
+  const next = at < 0 ? (step > 0 ? 0 : all.length - 1) : at + step;
+  all[Math.min(Math.max(next, 0), all.length - 1)].focus();
+}
+
+const actions = {
+  j: () => walk(1),
+  k: () => walk(-1),
+  "/": () => document.querySelector("[data-search]")?.focus(),
+  "?": () => document.getElementById("keys")?.showModal(),
+  g: () => { chordUntil = Date.now() + CHORD_MS; },
+};
+
+function isTyping(target) {
+  return target.closest("input, textarea, select, dialog, [contenteditable]");
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+  if (isTyping(event.target)) return;
+  if (Date.now() < chordUntil) {
+    chordUntil = 0;
+    const link = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (link) {
+      event.preventDefault();
+      link.click();
+      return;
+    }
+  }
+  const action = actions[event.key];
+  if (action) {
+    event.preventDefault();
+    action();
+  }
+});
+
+for (const button of document.querySelectorAll("[data-open-dialog]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    document.getElementById(button.dataset.openDialog).showModal();
+  });
+}
+
+// The account menu closes like a menu.
+const account = document.getElementById("account");
+document.addEventListener("click", (event) => {
+  if (account?.open && !account.contains(event.target)) account.open = false;
+});
+account?.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  account.open = false;
+  account.querySelector("summary").focus();
+});

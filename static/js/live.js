@@ -1,0 +1,121 @@
+// Hint, then pull: the socket says only "run X, sequence n"; what changed is fetched through
+// the ordinary view by htmx. A lost hint costs latency, never truth: each part also looks by
+// itself every 15 seconds, and at once after a reconnect.
+
+const POLL_MS = 15000;
+const GAP_MS = 300;
+const BASE_MS = 300;
+const CAP_MS = 10000;
+
+const parts = () => [...document.querySelectorAll("[data-live]")];
+const pulled = new WeakMap();
+
+function concerns(part, hint) {
+  const wanted = part.dataset.live;
+  if (hint.subject === "all" || wanted === "any") return true;
+  if (wanted === hint.subject) return true;
+  return wanted === `${hint.subject}:${hint.id}`;
+}
+
+function isKnown(part, hint) {
+  const seq = Number(part.querySelector("[data-seq]")?.dataset.seq ?? -1);
+  return hint.subject === "run" && seq >= hint.seq;
+}
+
+// At once for the first hint, then no oftener than every GAP_MS; the last is never lost.
+function pull(part) {
+  const state = pulled.get(part) ?? { at: 0, timer: 0 };
+  pulled.set(part, state);
+  if (state.timer) return;
+  const wait = Math.max(0, state.at + GAP_MS - Date.now());
+  state.timer = setTimeout(() => {
+    state.timer = 0;
+    state.at = Date.now();
+    if (part.isConnected) window.htmx.trigger(part, "pull");
+  }, wait);
+}
+
+function take(hint) {
+  for (const part of parts()) {
+    if (concerns(part, hint) && !isKnown(part, hint)) pull(part);
+  }
+}
+
+let failures = 0;
+let wasOpen = false;
+
+function connect() {
+  const address = new URL(document.body.dataset.liveSocket, location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  const socket = new WebSocket(address);
+  socket.addEventListener("open", () => {
+    failures = 0;
+    document.documentElement.dataset.connected = "yes";
+    if (wasOpen) parts().forEach(pull);
+    wasOpen = true;
+  });
+  socket.addEventListener("message", (event) => take(JSON.parse(event.data)));
+  socket.addEventListener("close", () => {
+    delete document.documentElement.dataset.connected;
+    failures += 1;
+    setTimeout(connect, Math.random() * Math.min(CAP_MS, BASE_MS * 2 ** failures));
+  });
+}
+
+// What a swap must not take away: the focus, open details, and an unchanged part's very nodes.
+const served = new WeakMap();
+let kept = null;
+
+function wayTo(element, part) {
+  if (!element || element === part || !part.contains(element)) return "";
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  const details = element.closest("details[id]");
+  if (element.matches("summary") && details) return `#${CSS.escape(details.id)} > summary`;
+  const href = element.getAttribute("href");
+  return href ? `a[href="${CSS.escape(href)}"]` : "";
+}
+
+document.addEventListener("htmx:configRequest", (event) => {
+  const seq = event.detail.elt.querySelector?.("[data-seq]")?.dataset.seq;
+  if (event.detail.elt.dataset.live && seq) event.detail.parameters.after = seq;
+});
+
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const part = event.detail.target;
+  if (!part?.dataset.live || !event.detail.shouldSwap) return;
+  if (served.get(part) === event.detail.serverResponse) {
+    event.detail.shouldSwap = false;
+    return;
+  }
+  served.set(part, event.detail.serverResponse);
+  kept = {
+    focus: wayTo(document.activeElement, part),
+    open: [...part.querySelectorAll("details[id]")].filter((d) => d.open).map((d) => d.id),
+    said: part.querySelector("[data-announcement]")?.textContent,
+  };
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  const part = event.detail.target;
+  if (!part?.dataset.live || !kept) return;
+  for (const id of kept.open) {
+    const details = document.getElementById(id);
+    if (details) details.open = true;
+  }
+  if (kept.focus) part.querySelector(kept.focus)?.focus({ preventScroll: true });
+  announce(part, kept.said);
+  kept = null;
+});
+
+function announce(part, before) {
+  const now = part.querySelector("[data-announcement]")?.textContent.trim();
+  if (now && now !== before?.trim()) document.getElementById("announcements").textContent = now;
+}
+
+connect();
+setInterval(() => {
+  if (document.visibilityState === "visible") parts().forEach(pull);
+}, POLL_MS);
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible") parts().forEach(pull);
+});
