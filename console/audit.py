@@ -7,12 +7,12 @@ a detail names things (a path, a tool, a scope), it does not quote them.
 from __future__ import annotations
 
 import ipaddress
+import json
 from typing import Any
 
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
 from django.db import connection
 from django.http import HttpRequest
-from psycopg.types.json import Jsonb
 
 from console.models import DEFAULT_TENANT, User
 from runs.models import new_id
@@ -51,7 +51,7 @@ def record(
                 action,
                 _plain(subject, MAX_SUBJECT),
                 str(subject_id),
-                Jsonb(detail or {}),
+                json.dumps(detail or {}),
                 address_of(request),
             ],
         )

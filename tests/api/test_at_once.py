@@ -1,0 +1,84 @@
+"""The same key at the same time, and a call that breaks half way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from console.models import AuditEntry
+from runs import points
+from runs.models import Run
+from tests.api import callers
+
+START = {"workflow": "adding", "input": {"numbers": [1]}}
+
+
+@pytest.fixture
+def inside(alice: callers.Caller) -> Iterator[Callable[[Callable[[], Any]], None]]:
+    """Lets something happen once the run is written, and before the call commits."""
+
+    def happen(deed: Callable[[], Any]) -> None:
+        def observer(point: str) -> None:
+            if point == "committed:run.started":
+                points.observer = None
+                deed()
+
+        points.observer = observer
+
+    yield happen
+    points.observer = None
+
+
+def test_a_call_whose_twin_is_at_work_is_told_to_try_again(
+    alice: callers.Caller, inside: Callable[[Callable[[], Any]], None]
+) -> None:
+    twins: list[Any] = []
+    inside(lambda: twins.append(_elsewhere(alice)))
+    first = alice.post("runs", START, Idempotency_Key="k")
+    assert first.status_code == 201
+    assert callers.problem(twins[0]) == (409, "in-flight")
+    again = alice.post("runs", START, Idempotency_Key="k")
+    assert again.content == first.content
+    assert Run.objects.count() == 1
+
+
+def test_a_call_that_breaks_leaves_nothing_and_its_key_is_free(
+    alice: callers.Caller, inside: Callable[[Callable[[], Any]], None]
+) -> None:
+    def breaks() -> None:
+        raise RuntimeError("the password is swordfish")
+
+    before = callers.written()
+    inside(breaks)
+    answer = alice.post("runs", START, Idempotency_Key="k")
+    assert callers.problem(answer) == (500, "server-error")
+    assert b"swordfish" not in answer.content
+    assert callers.written() == before
+    assert alice.post("runs", START, Idempotency_Key="k").status_code == 201
+
+
+def test_twelve_equal_calls_at_once_start_one_run(alice: callers.Caller) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(lambda _: _call(alice), range(12)))
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    done = [answer for answer in answers if answer.status_code == 201]
+    assert len({answer.content for answer in done}) == 1
+    assert sum("Idempotent-Replayed" not in answer.headers for answer in done) == 1
+    assert Run.objects.count() == 1
+    assert AuditEntry.objects.filter(action="run_started").count() == 1
+
+
+def _call(caller: callers.Caller) -> Any:
+    try:
+        return callers.Caller(headers=caller.headers).post("runs", START, Idempotency_Key="k")
+    finally:
+        connections.close_all()
+
+
+def _elsewhere(caller: callers.Caller) -> Any:
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(_call, caller).result(timeout=20)

@@ -1,0 +1,154 @@
+"""Who may call what: every call x every role, every scope, every way to call."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from console.api.api import api
+from console.models import ApiToken, User
+from console.tokens import SCOPES, create_token
+from tests.api import callers
+from tests.harness import World, as_role
+
+# Each call with the scope it needs, the roles that may make it, and what it answers on
+# nothing there: enough to tell that the door was passed, without doing anything.
+NOTHING = callers.ABSENT
+DECIDE = {"verdict": "approve", "digest": "0" * 64}
+START = {"workflow": "none", "input": {}}
+EVERYBODY = {"operator", "reviewer", "auditor", "admin"}
+CALLS: dict[tuple[str, str], tuple[str, set[str], Any, int]] = {
+    ("POST", "runs"): ("runs:write", {"operator"}, START, 422),
+    ("GET", "runs"): ("runs:read", EVERYBODY, None, 200),
+    ("GET", f"runs/{NOTHING}"): ("runs:read", EVERYBODY, None, 404),
+    ("GET", f"runs/{NOTHING}/events"): ("runs:read", EVERYBODY, None, 404),
+    ("POST", f"runs/{NOTHING}/cancel"): ("runs:write", {"operator"}, {}, 404),
+    ("GET", "gates"): ("gates:read", EVERYBODY, None, 200),
+    ("GET", f"gates/{NOTHING}"): ("gates:read", EVERYBODY, None, 404),
+    ("POST", f"gates/{NOTHING}/decisions"): ("gates:decide", {"reviewer"}, DECIDE, 404),
+}
+ROLES = {"alice": "operator", "bob": "reviewer", "dave": "auditor", "erin": "admin"}
+CALL = pytest.mark.parametrize(("method", "path"), CALLS, ids=[" ".join(call) for call in CALLS])
+
+
+def make(caller: callers.Caller, method: str, path: str, **headers: str) -> Any:
+    body = CALLS[method, path][2]
+    return caller.get(path) if method == "GET" else caller.post(path, body, **headers)
+
+
+def test_every_call_is_in_the_table() -> None:
+    described = {
+        (method.upper(), path.removeprefix("/api/v1/").replace("{run_id}", NOTHING))
+        for path, methods in api.get_openapi_schema()["paths"].items()
+        for method in methods
+    }
+    assert {(m, p.replace("{gate_id}", NOTHING)) for m, p in described} == set(CALLS)
+
+
+@CALL
+def test_a_call_is_open_to_its_roles_and_to_nobody_else(
+    world: World, method: str, path: str
+) -> None:
+    _scope, roles, _body, passed = CALLS[method, path]
+    nobody = callers.make_person("nobody", tenant=world.tenant)
+    for person, role in {getattr(world, n): r for n, r in ROLES.items()}.items() | {(nobody, "")}:
+        answer = make(callers.with_token(person), method, path)
+        if role in roles:
+            assert answer.status_code == passed, (role, answer.content)
+        else:
+            assert callers.problem(answer) == (403, "forbidden"), role
+
+
+@CALL
+def test_a_token_opens_its_scopes_and_nothing_else(
+    anyone: callers.Caller, method: str, path: str
+) -> None:
+    needed, _roles, _body, passed = CALLS[method, path]
+    person = User.objects.get(username="all")
+    for scope in SCOPES:
+        answer = make(callers.with_token(person, scope), method, path)
+        if scope == needed:
+            assert answer.status_code == passed, answer.content
+        else:
+            assert callers.problem(answer) == (403, "missing-scope"), scope
+            assert needed in answer.json()["detail"]
+
+
+@CALL
+def test_a_session_reads_and_writes_only_with_the_csrf_token(
+    anyone: callers.Caller, method: str, path: str
+) -> None:
+    passed = CALLS[method, path][3]
+    signed_in = callers.by_session(User.objects.get(username="all"))
+    if method == "GET":
+        assert make(signed_in, method, path).status_code == passed
+        return
+    assert callers.problem(make(signed_in, method, path)) == (403, "csrf")
+    signed_in.client.cookies["csrftoken"] = "a" * 32
+    assert make(signed_in, method, path, X_CSRFToken="a" * 32).status_code == passed
+    assert callers.problem(make(signed_in, method, path, X_CSRFToken="b" * 32)) == (403, "csrf")
+
+
+@CALL
+def test_without_a_person_every_call_is_refused(world: World, method: str, path: str) -> None:
+    for headers in (
+        {},
+        {"Authorization": "Bearer placet_" + "A" * 43},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer sk-else"},
+        {"Authorization": "Basic YWxpY2U6eA=="},
+        {"Authorization": "Bearer placet_" + "A" * 5000},
+        {"Authorization": "Bearer placet_\u00e9"},
+    ):
+        answer = make(callers.Caller(headers=headers), method, path)
+        assert callers.problem(answer) == (401, "unauthenticated"), headers
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+def test_a_wrong_token_is_not_saved_by_a_session(anyone: callers.Caller) -> None:
+    signed_in = callers.by_session(User.objects.get(username="all"))
+    signed_in.headers = {"Authorization": "Bearer placet_wrong"}
+    assert callers.problem(signed_in.get("runs")) == (401, "unauthenticated")
+
+
+def test_a_token_ends_by_its_date_by_revocation_and_with_its_person(world: World) -> None:
+    with as_role("placet_web"):
+        token, plain = create_token(
+            world.alice, ["runs:read"], "", timezone.now() + timedelta(hours=1)
+        )
+    alice = callers.by_token(plain)
+    mine = ApiToken.objects.filter(id=token.id)
+    people = User.objects.filter(id=world.alice.id)
+    assert alice.get("runs").status_code == 200
+    for spoil, mend in (
+        ((mine, {"expires_at": Now()}), (mine, {"expires_at": None})),
+        ((mine, {"revoked_at": Now()}), (mine, {"revoked_at": None})),
+        ((people, {"is_active": False}), (people, {"is_active": True})),
+        ((people, {"tenant": "moved"}), (people, {"tenant": world.tenant})),
+    ):
+        spoil[0].update(**spoil[1])
+        assert callers.problem(alice.get("runs")) == (401, "unauthenticated"), spoil[1]
+        mend[0].update(**mend[1])
+        assert alice.get("runs").status_code == 200
+
+
+def test_a_token_is_kept_as_a_hash_and_its_use_is_noted_once_a_minute(world: World) -> None:
+    plain = callers.make_token(world.alice, "runs:read")
+    alice = callers.by_token(plain)
+    token = ApiToken.objects.get()
+    assert plain.startswith("placet_") and len(plain) >= 7 + 43
+    assert plain.encode() not in bytes(token.hash) and len(bytes(token.hash)) == 32
+    assert token.last_used_at is None
+    alice.get("runs")
+    first = ApiToken.objects.get().last_used_at
+    assert first is not None
+    alice.get("runs")
+    assert ApiToken.objects.get().last_used_at == first
+    ApiToken.objects.update(last_used_at=first - timedelta(seconds=61))
+    alice.get("runs")
+    noted = ApiToken.objects.get().last_used_at
+    assert noted is not None and noted >= first
