@@ -21,12 +21,19 @@ from approvals.models import Clearance, Decision, Gate, Policy, Reviewer
 from runs import canonical, dispatch, journal, transitions
 from runs.errors import ClaimMissed
 from runs.models import Claim, Step
+from runs.points import reach
 
 logger = logging.getLogger(__name__)
 
 
 def keep(step_id: UUID) -> bool:
     """Does what there is to do for one money step; False when there is nothing."""
+    is_kept = _keep(step_id)
+    reach("committed:gate.kept")
+    return is_kept
+
+
+def _keep(step_id: UUID) -> bool:
     with transaction.atomic():
         step = Step.objects.select_related("run", "declaration").filter(pk=step_id).first()
         if step is None or not step.is_money:

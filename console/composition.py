@@ -12,10 +12,7 @@ from django.db.models.signals import post_migrate
 def compose() -> None:
     """Called once, when the console is ready. Plugs in what this process may have, only."""
     from console import audit, celery, roles, telemetry
-    try:
-        from console.live.publish import publish
-    except ModuleNotFoundError:
-        publish = lambda *a: None
+    from console.live.publish import publish
     from runs import dispatch, registry
 
     telemetry.setup()

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
+from psycopg.errors import RaiseException
 
 from runs import canonical, claims, limits, telemetry, transitions
 from runs.claims import Held
@@ -163,6 +164,11 @@ def execute(step_id: UUID) -> bool:
         )
     except ClaimMissed as missed:
         logger.info("%s", missed)
+        return False
+    except DatabaseError as error:
+        if not isinstance(error.__cause__, RaiseException):
+            raise
+        logger.error("refused by the database: step %s: %s", step_id, error)
         return False
     held = Held("step", step_id, fence)
     try:
