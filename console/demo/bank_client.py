@@ -47,9 +47,7 @@ class BankClient:
         Raises `Refusal` for a definitive no. Any other exception leaves open whether the
         payment was made, and is answered by asking again with the same key.
         """
-        return _answer(
-            self._http.post("/payments", json=order, headers={"Idempotency-Key": key})
-        )
+        return _answer(self._http.post("/payments", json=order, headers={"Idempotency-Key": key}))
 
     def find_payments(self, *, reference: str) -> list[dict[str, Any]]:
         """The payments that carry a reference, oldest first."""

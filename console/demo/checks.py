@@ -11,7 +11,8 @@ from typing import Any
 from stdnum import iban as ibans
 from stdnum.exceptions import InvalidChecksum, ValidationError
 
-from console.demo.invoices import EXPONENTS, Code, Finding, Invoice, read_invoice
+from console.demo.invoices import EXPONENTS, Code, Finding, Invoice
+from console.demo.reading import read_invoice
 from console.demo.sums import check_sums, shown
 
 MAX_FINDINGS = 10
@@ -19,8 +20,33 @@ MAX_AMOUNT_MINOR = 100_000_000_000
 # UNTDID 1001: what asks for money by itself. A corrected invoice (384) replaces another,
 # and a pro forma invoice (325) asks for nothing; both are for a person to look at.
 PAYABLE_TYPES = frozenset(
-    {"71", "80", "82", "84", "102", "218", "219", "326", "331", "380", "382", "383", "386",
-     "388", "389", "393", "395", "575", "623", "780", "817", "870", "875", "876", "877"}
+    {
+        "71",
+        "80",
+        "82",
+        "84",
+        "102",
+        "218",
+        "219",
+        "326",
+        "331",
+        "380",
+        "382",
+        "383",
+        "386",
+        "388",
+        "389",
+        "393",
+        "395",
+        "575",
+        "623",
+        "780",
+        "817",
+        "870",
+        "875",
+        "876",
+        "877",
+    }
 )
 # UNTDID 4461: credit transfers. Cards, cash and direct debits are not ours to send.
 TRANSFERS = frozenset({"30", "31", "42", "57", "58"})

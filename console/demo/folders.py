@@ -9,7 +9,7 @@ from pathlib import Path
 from django.conf import settings
 
 from console.demo.checks import Checked, check_duplicates, check_file, unreadable
-from console.demo.invoices import MAX_INVOICE_BYTES
+from console.demo.reading import MAX_INVOICE_BYTES
 from runs.errors import Refusal
 
 SAMPLES = Path(__file__).resolve().parent / "samples"

@@ -110,16 +110,36 @@ def _totals(invoice: Invoice) -> Iterator[Finding]:
     vat = sum((s.tax or zero for s in invoice.vat), zero)
     rules: list[tuple[Code, str, str, Decimal | None, Decimal | None]] = [
         (Code.LINES_TOTAL, "BR-CO-10", "The sum of the lines", lines, total.lines),
-        (Code.ALLOWANCES_TOTAL, "BR-CO-11", "The sum of the allowances", allowances,
-         total.allowances),
+        (
+            Code.ALLOWANCES_TOTAL,
+            "BR-CO-11",
+            "The sum of the allowances",
+            allowances,
+            total.allowances,
+        ),
         (Code.CHARGES_TOTAL, "BR-CO-12", "The sum of the charges", charges, total.charges),
-        (Code.TOTAL_WITHOUT_VAT, "BR-CO-13", "The total without VAT",
-         _plus(total.lines, total.charges - total.allowances), total.without_vat),
+        (
+            Code.TOTAL_WITHOUT_VAT,
+            "BR-CO-13",
+            "The total without VAT",
+            _plus(total.lines, total.charges - total.allowances),
+            total.without_vat,
+        ),
         (Code.VAT_TOTAL, "BR-CO-14", "The sum of the VAT", vat, total.vat),
-        (Code.TOTAL_WITH_VAT, "BR-CO-15", "The total with VAT",
-         _plus(total.without_vat, total.vat), total.with_vat),
-        (Code.PAYABLE, "BR-CO-16", "The amount to pay",
-         _plus(total.with_vat, total.rounding - total.prepaid), total.payable),
+        (
+            Code.TOTAL_WITH_VAT,
+            "BR-CO-15",
+            "The total with VAT",
+            _plus(total.without_vat, total.vat),
+            total.with_vat,
+        ),
+        (
+            Code.PAYABLE,
+            "BR-CO-16",
+            "The amount to pay",
+            _plus(total.with_vat, total.rounding - total.prepaid),
+            total.payable,
+        ),
     ]
     for code, rule, what, expected, stated in rules:
         if expected is not None and stated is not None and expected != stated:

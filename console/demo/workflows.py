@@ -123,9 +123,7 @@ def _bank(call: Any) -> BankClient:
     return BankClient(url=settings.PLACET_DEMO_BANK_URL, api_key=call.secret["api_key"])
 
 
-def _earlier_payment(
-    bank: BankClient, *, call: Any, number: str, creditor: str, iban: str
-) -> str:
+def _earlier_payment(bank: BankClient, *, call: Any, number: str, creditor: str, iban: str) -> str:
     """The bank's payment of an invoice under another key than this step's own, or ""."""
     for payment in bank.find_payments(reference=number):
         is_same_payee = (

@@ -49,9 +49,19 @@ class BankProcess:
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "console.demo.bank",
-                 "--home", str(self.home), "--port", str(self.port)],
-                cwd=CHECKOUT, env=environment, stdout=log, stderr=log,
+                [
+                    sys.executable,
+                    "-m",
+                    "console.demo.bank",
+                    "--home",
+                    str(self.home),
+                    "--port",
+                    str(self.port),
+                ],
+                cwd=CHECKOUT,
+                env=environment,
+                stdout=log,
+                stderr=log,
             )
         deadline = time.monotonic() + START_SECONDS
         while not self._answers():

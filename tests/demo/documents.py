@@ -70,8 +70,9 @@ class Document:
         for item, sign in signed:
             group = item.category, item.rate
             bases[group] = bases.get(group, 0) + sign * item.amount
-        return {group: (base, half_up(Fraction(base * group[1], 100)))
-                for group, base in bases.items()}
+        return {
+            group: (base, half_up(Fraction(base * group[1], 100))) for group, base in bases.items()
+        }
 
     def xml(self) -> bytes:
         return f"""<?xml version="1.0" encoding="UTF-8"?>
@@ -98,8 +99,10 @@ class Document:
     def _account(self) -> str:
         if not self.account:
             return ""
-        return (f"<cac:PayeeFinancialAccount><cbc:ID>{escape(self.account)}</cbc:ID>"
-                "</cac:PayeeFinancialAccount>")
+        return (
+            f"<cac:PayeeFinancialAccount><cbc:ID>{escape(self.account)}</cbc:ID>"
+            "</cac:PayeeFinancialAccount>"
+        )
 
     def _amount(self, name: str, text: str) -> str:
         return f'<cbc:{name} currencyID="{self.currency}">{text}</cbc:{name}>'
@@ -139,8 +142,10 @@ class Document:
 
 
 def _category(tag: str, name: str, rate: int) -> str:
-    return (f"<cac:{tag}><cbc:ID>{name}</cbc:ID><cbc:Percent>{rate}</cbc:Percent>"
-            f"<cac:TaxScheme><cbc:ID>VAT</cbc:ID></cac:TaxScheme></cac:{tag}>")
+    return (
+        f"<cac:{tag}><cbc:ID>{name}</cbc:ID><cbc:Percent>{rate}</cbc:Percent>"
+        f"<cac:TaxScheme><cbc:ID>VAT</cbc:ID></cac:TaxScheme></cac:{tag}>"
+    )
 
 
 def cents(value: int) -> str:

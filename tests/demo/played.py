@@ -72,8 +72,12 @@ def playing(world: World, tmp_path: Path) -> Iterator[Demo]:
     for currency in ("EUR", "GBP", "SEK"):
         for above, up_to, quorum in ((0, 1_000_000, 1), (1_000_000, 100_000_000, 2)):
             world.policy(
-                name=f"{currency} up to {up_to}", tool="send_payment", currency=currency,
-                above_minor=above, up_to_minor=up_to, quorum=quorum,
+                name=f"{currency} up to {up_to}",
+                tool="send_payment",
+                currency=currency,
+                above_minor=above,
+                up_to_minor=up_to,
+                quorum=quorum,
             )
     folder = tmp_path / "invoices"
     folder.mkdir()
@@ -88,8 +92,11 @@ def playing(world: World, tmp_path: Path) -> Iterator[Demo]:
 def _give_key(world: World, api_key: str) -> None:
     with vault_identity(world.servers, "web"), as_role("placet_web"):
         secret = write_secret(
-            tenant=world.tenant, path="bank/payments", fields={"api_key": api_key},
-            description="The API key of the sample bank", person=world.erin,
+            tenant=world.tenant,
+            path="bank/payments",
+            fields={"api_key": api_key},
+            description="The API key of the sample bank",
+            person=world.erin,
         )
         for tool in ("send_payment", "already_paid"):
             grant_scope(tenant=world.tenant, tool=tool, secret=secret, person=world.erin)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.demo.bank_process import ORDER, BankProcess
+from tests.demo.bank_process import CHECKOUT, ORDER, BankProcess
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,8 @@ def test_without_a_key_nothing_is_paid(bank: BankProcess) -> None:
     before = len(bank.payments())
     assert_problem(bank.pay(None), 400, "The header Idempotency-Key is missing.")
     assert_problem(
-        bank.pay("x" * 256), 400,
+        bank.pay("x" * 256),
+        400,
         "The Idempotency-Key must be at most 255 printable ASCII characters.",
     )
     assert len(bank.payments()) == before
@@ -151,7 +154,12 @@ def test_fail_performs_nothing_and_counts_the_call(bank: BankProcess) -> None:
     assert [a.status_code for a in answers] == [503, 503, 201]
     assert_problem(answers[0], 503, "The bank is out of order. Try again.")
     assert bank.calls()["failing"] == {
-        "calls": 3, "performed": 1, "replayed": 0, "refused": 0, "failed": 2, "dropped": 0,
+        "calls": 3,
+        "performed": 1,
+        "replayed": 0,
+        "refused": 0,
+        "failed": 2,
+        "dropped": 0,
     }
 
 
@@ -172,7 +180,12 @@ def test_drop_performs_and_then_says_nothing_at_all(bank: BankProcess) -> None:
     answer = bank.pay("dropped")
     assert answer.headers["Idempotent-Replayed"] == "true"
     assert bank.calls()["dropped"] == {
-        "calls": 3, "performed": 1, "replayed": 2, "refused": 0, "failed": 0, "dropped": 2,
+        "calls": 3,
+        "performed": 1,
+        "replayed": 2,
+        "refused": 0,
+        "failed": 0,
+        "dropped": 2,
     }
 
 
@@ -181,7 +194,10 @@ def test_delay_holds_back_the_answer_but_not_the_payment(bank: BankProcess) -> N
     began = time.monotonic()
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(
-            f"{bank.url}/payments", json=ORDER, timeout=0.3, trust_env=False,
+            f"{bank.url}/payments",
+            json=ORDER,
+            timeout=0.3,
+            trust_env=False,
             headers={"X-Api-Key": bank.api_key, "Idempotency-Key": "slow"},
         )
     assert len(bank.payments(key="slow")) == 1
@@ -221,7 +237,10 @@ def test_a_switch_that_makes_no_sense_is_refused(
     answer = httpx.put(f"{bank.url}/switches", json=values, trust_env=False)
     assert_problem(answer, 422, detail)
     assert bank.get("/switches").json() == {
-        "fail": 3, "refuse": 0, "drop": 0, "delay_seconds": 0.0,
+        "fail": 3,
+        "refuse": 0,
+        "drop": 0,
+        "delay_seconds": 0.0,
     }
 
 
@@ -242,9 +261,7 @@ def test_the_page_shows_the_ledger_and_its_form_sets_the_switches(bank: BankProc
 
 @pytest.mark.parametrize("origin", [{}, {"Origin": "http://evil.example"}, {"Origin": "null"}])
 def test_a_form_of_another_site_sets_nothing(bank: BankProcess, origin: dict[str, str]) -> None:
-    sent = httpx.post(
-        f"{bank.url}/switches", data={"fail": "9"}, headers=origin, trust_env=False
-    )
+    sent = httpx.post(f"{bank.url}/switches", data={"fail": "9"}, headers=origin, trust_env=False)
     assert_problem(sent, 403, "The form must be sent from the bank's own page.")
     assert bank.get("/switches").json()["fail"] == 0
 
@@ -276,3 +293,28 @@ def test_the_api_key_is_made_once_and_private(bank: BankProcess) -> None:
 def assert_problem(answer: httpx.Response, status: int, detail: str) -> None:
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert (answer.status_code, answer.json()["detail"]) == (status, detail)
+
+
+@pytest.mark.parametrize("port", ["taken", "99999"])
+def test_a_port_that_cannot_be_had_is_said_in_one_sentence(
+    bank: BankProcess, tmp_path: Path, port: str
+) -> None:
+    number = str(bank.port) if port == "taken" else port
+    command = [sys.executable, "-m", "console.demo.bank", "--home", str(tmp_path), "--port", number]
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"The sample bank cannot listen on port {number}: ")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_it_imports_nothing_of_placet() -> None:
+    """It is the outside world, and it starts at once: no room, no Django."""
+    seen = (
+        "import sys, console.demo.bank.__main__\n"
+        "rooms = ('runs', 'approvals', 'credentials', 'django', 'celery')\n"
+        "print(sorted(m for m in sys.modules if m.split('.')[0] in rooms"
+        " or m.startswith('console.') and not m.startswith('console.demo')))"
+    )
+    command = [sys.executable, "-c", seen]
+    ended = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert ended.stdout.strip() == "[]"

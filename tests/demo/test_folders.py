@@ -32,8 +32,18 @@ def test_the_samples_and_all_below_the_named_folder_may_be_read(root: Path) -> N
 
 @pytest.mark.parametrize(
     "name",
-    ["..", "../secret", "april/../../secret", "/", "/etc", "way-out", "~", "\0", "a" * 5_000,
-     "../invoices-not"],
+    [
+        "..",
+        "../secret",
+        "april/../../secret",
+        "/",
+        "/etc",
+        "way-out",
+        "~",
+        "\0",
+        "a" * 5_000,
+        "../invoices-not",
+    ],
 )
 def test_every_other_folder_is_refused(root: Path, name: str) -> None:
     with override_settings(PLACET_DEMO_INVOICES=str(root)), pytest.raises(Refusal):

@@ -23,7 +23,10 @@ def test_the_samples_wait_at_four_gates_and_are_paid_once_each(demo: Demo) -> No
     run = demo.start("samples")
     gates = demo.gates(run)
     assert [(g.amount_minor, g.currency, g.quorum) for g in gates] == [
-        (148_750, "EUR", 1), (1_910_644, "EUR", 2), (61_240, "GBP", 1), (4_061_300, "SEK", 2),
+        (148_750, "EUR", 1),
+        (1_910_644, "EUR", 2),
+        (61_240, "GBP", 1),
+        (4_061_300, "SEK", 2),
     ]
     assert demo.bank.payments() == []
     demo.world.approve_all(run, demo.world.bob)
@@ -50,7 +53,10 @@ def test_a_reviewer_sees_who_is_paid_and_for_what(demo: Demo) -> None:
     gate = demo.gates(demo.start())[0]
     envelope = envelope_of(gate)
     assert envelope["arguments"] == {
-        "iban": IBAN, "amount_minor": 11_900, "currency": "EUR", "reference": "A-7",
+        "iban": IBAN,
+        "amount_minor": 11_900,
+        "currency": "EUR",
+        "reference": "A-7",
         "creditor": "Fernhill Gartenbau GmbH",
     }
     assert envelope["money"]["payee"] == IBAN
@@ -80,7 +86,9 @@ def test_findings_are_reported_and_nothing_is_proposed_for_them(demo: Demo) -> N
     report = demo.finish(run)
     assert set(outcomes(report).values()) == {"unsound"}
     assert [e["findings"][0]["code"] for e in report["invoices"]] == [
-        "payable", "invalid_account", "not_xml",
+        "payable",
+        "invalid_account",
+        "not_xml",
     ]
     assert demo.bank.calls() == {}
 
@@ -88,7 +96,12 @@ def test_findings_are_reported_and_nothing_is_proposed_for_them(demo: Demo) -> N
 def test_an_empty_folder_is_an_empty_report(demo: Demo) -> None:
     report = demo.finish(demo.start())
     assert report == {
-        "folder": ".", "paid": 0, "denied": 0, "failed": 0, "unsound": 0, "invoices": [],
+        "folder": ".",
+        "paid": 0,
+        "denied": 0,
+        "failed": 0,
+        "unsound": 0,
+        "invoices": [],
     }
 
 
@@ -105,7 +118,8 @@ def test_a_second_run_finds_what_the_first_has_paid(demo: Demo) -> None:
     assert outcomes(report) == {"1.xml": "unsound", "2.xml": "paid"}
     assert report["invoices"][0]["findings"] == [
         {
-            "code": "already_paid", "rule": "",
+            "code": "already_paid",
+            "rule": "",
             "message": f"The bank has paid A-1 to Fernhill Gartenbau GmbH already: {paid}.",
         }
     ]
@@ -120,8 +134,9 @@ def test_two_runs_approved_for_the_same_invoice_pay_it_once(demo: Demo) -> None:
     demo.world.approve_all(second)
     report = demo.finish(second)
     assert outcomes(report) == {"1.xml": "failed"}
-    assert "The bank has paid A-1 to Fernhill Gartenbau GmbH already" in (
-        report["invoices"][0]["reason"]
+    assert (
+        "The bank has paid A-1 to Fernhill Gartenbau GmbH already"
+        in (report["invoices"][0]["reason"])
     )
     assert len(demo.bank.payments()) == 1
 
@@ -180,9 +195,7 @@ def test_the_tools_that_use_the_key_cannot_be_called_directly(demo: Demo) -> Non
     from console.demo.workflows import already_paid, send_payment
 
     with pytest.raises(DirectCallRefused):
-        send_payment(
-            None, iban=IBAN, amount_minor=1, currency="EUR", reference="x", creditor="y"
-        )
+        send_payment(None, iban=IBAN, amount_minor=1, currency="EUR", reference="x", creditor="y")
     with pytest.raises(DirectCallRefused):
         already_paid(None, invoices=[])
     assert demo.bank.calls() == {}
@@ -200,9 +213,7 @@ def test_the_key_of_the_bank_is_in_no_row_of_the_run(demo: Demo) -> None:
     assert not any(demo.bank.api_key.encode() in row for row in kept)
 
 
-@pytest.mark.skipif(
-    not INVOICES.is_dir(), reason="The real invoices are not beside this checkout."
-)
+@pytest.mark.skipif(not INVOICES.is_dir(), reason="The real invoices are not beside this checkout.")
 def test_the_real_invoices_are_read_and_none_is_proposed(demo: Demo) -> None:
     for path in Path(INVOICES).glob("*.xml"):
         (demo.folder / path.name).write_bytes(path.read_bytes())

@@ -33,9 +33,7 @@ def checked() -> dict[str, Checked]:
 
 
 def test_what_is_wrong_with_each() -> None:
-    assert {
-        file: [str(f.code) for f in entry.findings] for file, entry in checked().items()
-    } == {
+    assert {file: [str(f.code) for f in entry.findings] for file, entry in checked().items()} == {
         "Allowance-example.xml": ["invalid_account", "conflicting"],
         "base-example.xml": ["invalid_account", "conflicting"],
         "sales-order-example.xml": ["invalid_account", "conflicting", "duplicate"],

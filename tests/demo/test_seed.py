@@ -44,16 +44,21 @@ def test_the_first_start_makes_the_cast_the_rules_the_secret_and_a_run(tmp_path:
     password = (tmp_path / "demo-password").read_text().strip()
     roles = {p.username: set(roles_of(p)) for p in User.objects.all()}
     assert roles == {
-        "alice": {"operator"}, "bob": {"reviewer"}, "carol": {"reviewer"},
-        "dave": {"auditor"}, "erin": {"admin"},
+        "alice": {"operator"},
+        "bob": {"reviewer"},
+        "carol": {"reviewer"},
+        "dave": {"auditor"},
+        "erin": {"admin"},
     }
     assert all(p.check_password(password) for p in User.objects.all())
     assert set(Reviewer.objects.values_list("tenant", "group", "person__username")) == {
-        (DEFAULT_TENANT, "payments", "bob"), (DEFAULT_TENANT, "payments", "carol"),
+        (DEFAULT_TENANT, "payments", "bob"),
+        (DEFAULT_TENANT, "payments", "carol"),
     }
     bands = Policy.objects.filter(currency="EUR").order_by("above_minor")
     assert [(p.above_minor, p.up_to_minor, p.quorum) for p in bands] == [
-        (0, 1_000_000, 1), (1_000_000, 100_000_000, 2),
+        (0, 1_000_000, 1),
+        (1_000_000, 100_000_000, 2),
     ]
     assert [(s.path, s.version) for s in Secret.objects.all()] == [("bank/payments", 1)]
     assert sorted(Scope.objects.values_list("tool", flat=True)) == ["already_paid", "send_payment"]

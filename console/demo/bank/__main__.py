@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import socket
 import sqlite3
 import sys
 from pathlib import Path
@@ -38,17 +39,27 @@ def main() -> None:
         sys.exit(f"The sample bank cannot keep its ledger in {asked.home}: {error}.")
     if not key:
         sys.exit("The sample bank's API key is empty; remove its file to have a new one made.")
-    uvicorn.run(
+    config = uvicorn.Config(
         Bank(ledger=ledger, api_key=key).application(),
-        host="127.0.0.1",
-        port=asked.port,
         http=DroppableProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
-        log_level="info",
+        use_colors=False,
         timeout_graceful_shutdown=2,
     )
+    uvicorn.Server(config).run(sockets=[listening(asked.port)])
+
+
+def listening(port: int) -> socket.socket:
+    """A socket on loopback: nobody but this machine has business with the sample bank."""
+    opened = socket.socket()
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        opened.bind(("127.0.0.1", port))
+    except (OSError, OverflowError) as error:
+        sys.exit(f"The sample bank cannot listen on port {port}: {error}.")
+    return opened
 
 
 if __name__ == "__main__":

@@ -88,7 +88,9 @@ class Ledger:
             dropped = performed and self._spend("drop")
             self._count(key, answer.outcome, is_dropped=dropped)
         return Answer(
-            outcome=answer.outcome, payment=answer.payment, detail=answer.detail,
+            outcome=answer.outcome,
+            payment=answer.payment,
+            detail=answer.detail,
             is_dropped=dropped,
         )
 
@@ -115,8 +117,16 @@ class Ledger:
         row = self._rows.execute(
             "INSERT INTO payment (key, digest, iban, amount_minor, currency, reference,"
             " creditor, executed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING *",
-            [key, digest, order["iban"], order["amount_minor"], order["currency"],
-             order["reference"], order["creditor"], _now()],
+            [
+                key,
+                digest,
+                order["iban"],
+                order["amount_minor"],
+                order["currency"],
+                order["reference"],
+                order["creditor"],
+                _now(),
+            ],
         ).fetchone()
         return _payment(row)
 

@@ -15,13 +15,15 @@ from console.demo.bank.ledger import SWITCHES, Ledger
 NEWEST = 200
 STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+body { max-width: 78rem; margin: 2rem auto; padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #8886; }
+td, th { white-space: nowrap; }
 th.number, td.number { text-align: right; }
 .wide { overflow-x: auto; }
 fieldset { border: 1px solid #8886; border-radius: .4rem; padding: 1rem; }
 label { display: grid; grid-template-columns: 9rem 8rem 1fr; gap: .6rem; margin: .4rem 0; }
+label { align-items: center; }
 input, button { font: inherit; padding: .2rem .5rem; min-height: 1.75rem; }
 @media (max-width: 40rem) { label { grid-template-columns: 1fr; } }
 """
@@ -67,11 +69,12 @@ def render(ledger: Ledger) -> str:
 def _payments(payments: list[dict[str, Any]]) -> str:
     if not payments:
         return "<p>Nothing has been paid yet.</p>"
+    heads = ["Payee", "Amount", "Reference", "IBAN", "Executed", "Payment"]
     rows = [
-        [p["id"], p["executed_at"], p["creditor"], p["iban"], p["reference"], _money(p)]
+        [p["creditor"], _money(p), p["reference"], p["iban"], _time(p["executed_at"]), p["id"]]
         for p in payments
     ]
-    return _table(["Payment", "Executed", "Payee", "IBAN", "Reference", "Amount"], rows, numbers=1)
+    return _table(heads, rows, figures={"Amount"})
 
 
 def _calls(calls: dict[str, dict[str, int]]) -> str:
@@ -79,22 +82,24 @@ def _calls(calls: dict[str, dict[str, int]]) -> str:
         return "<p>Nobody has called yet.</p>"
     names = ["calls", "performed", "replayed", "refused", "failed", "dropped"]
     newest = list(calls.items())[-NEWEST:][::-1]
-    rows = [[key or "(none)", *(str(counts[name]) for name in names)] for key, counts in newest]
-    return _table(["Key", *(name.title() for name in names)], rows, numbers=len(names))
+    rows = [
+        [_short(key) or "(none)", *(str(counts[name]) for name in names)] for key, counts in newest
+    ]
+    heads = [name.title() for name in names]
+    return _table(["Key", *heads], rows, figures=set(heads))
 
 
-def _table(heads: list[str], rows: list[list[str]], *, numbers: int) -> str:
-    """A table whose last `numbers` columns hold figures."""
-    first_number = len(heads) - numbers
+def _table(heads: list[str], rows: list[list[str]], *, figures: set[str]) -> str:
+    """A table; the columns named in `figures` are set to the right."""
 
     def cells(tag: str, texts: list[str]) -> str:
         return "".join(
-            f'<{tag}{" class=number" if i >= first_number else ""}>{escape(text)}</{tag}>'
-            for i, text in enumerate(texts)
+            f"<{tag}{' class=number' if head in figures else ''}>{escape(text)}</{tag}>"
+            for head, text in zip(heads, texts, strict=True)
         )
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<div class=wide><table><tr>{cells('th', heads)}</tr>{body}</table></div>"
+    return f"<div class=wide tabindex=0><table><tr>{cells('th', heads)}</tr>{body}</table></div>"
 
 
 def _switches(switches: dict[str, float]) -> str:
@@ -114,3 +119,11 @@ def _money(payment: dict[str, Any]) -> str:
     exponent = Currency(payment["currency"]).exponent or 0
     amount = Decimal(payment["amount_minor"]).scaleb(-exponent)
     return f"{amount:,.{exponent}f} {payment['currency']}"
+
+
+def _time(moment: str) -> str:
+    return f"{moment[:10]} {moment[11:19]} UTC"
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= 20 else f"{key[:16]}…"

@@ -26,7 +26,10 @@ from console.demo.bank.orders import OrderRefused, check_key, check_order, check
 
 MAX_BODY_BYTES = 16_384
 STATUS = {
-    Outcome.PERFORMED: 201, Outcome.REPLAYED: 200, Outcome.REFUSED: 422, Outcome.FAILED: 503,
+    Outcome.PERFORMED: 201,
+    Outcome.REPLAYED: 200,
+    Outcome.REFUSED: 422,
+    Outcome.FAILED: 503,
 }
 
 
@@ -159,8 +162,13 @@ class Bank:
 def problem(status: int, detail: str) -> JSONResponse:
     """An error by RFC 9457."""
     titles = {
-        400: "Bad request", 401: "Not known", 403: "Forbidden", 404: "Not found",
-        413: "Too large", 422: "Refused", 503: "Out of order",
+        400: "Bad request",
+        401: "Not known",
+        403: "Forbidden",
+        404: "Not found",
+        413: "Too large",
+        422: "Refused",
+        503: "Out of order",
     }
     body = {"type": "about:blank", "title": titles[status], "status": status, "detail": detail}
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
