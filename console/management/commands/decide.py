@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any, cast
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from approvals.envelope import phrase
 from approvals.errors import DecisionRefused
@@ -14,9 +14,10 @@ from approvals.models import Gate
 from console import access, deeds
 from console.management.money import money
 from console.management.people import confirm, person_named, plain, prove
+from console.management.plain import PlainCommand
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Approve or deny at a gate, as a person who proves to be that person."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

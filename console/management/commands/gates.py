@@ -6,18 +6,18 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand
 from django.utils import timezone
 
 from approvals.envelope import phrase
 from approvals.models import Decision, Gate
 from console.management.money import money
 from console.management.people import table
+from console.management.plain import PlainCommand
 
 MAX_ROWS = 1000
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "List gates."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -7,19 +7,20 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import IntegrityError, transaction
 
 from approvals.models import Reviewer
 from console import audit
 from console.management.people import new_password, person_named, table
+from console.management.plain import PlainCommand
 from console.models import DEFAULT_TENANT, User
 from console.roles import ROLES, roles_of, set_roles
 
 MAX_NAME_LENGTH = 63
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Add people and set their roles and their groups of reviewers."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

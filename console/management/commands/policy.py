@@ -6,7 +6,7 @@ import uuid
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 
 from approvals.errors import PolicyRefused
@@ -15,13 +15,14 @@ from approvals.policies import publish_policy, retire_policy
 from console import audit
 from console.management.money import minor_units, money
 from console.management.people import plain, table
+from console.management.plain import PlainCommand
 from console.models import DEFAULT_TENANT
 
 MAX_NAME_LENGTH = 128
 MAX_GROUP_LENGTH = 63
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Publish, list and retire the rules that say whose consent a payment needs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -6,16 +6,17 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from console import access, deeds, strictjson
 from console.management.people import person_named, plain
+from console.management.plain import PlainCommand
 from console.models import User
 from console.roles import OPERATOR
 from runs import errors, limits
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Start a run of a workflow and print its id."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

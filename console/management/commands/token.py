@@ -7,12 +7,13 @@ from argparse import ArgumentParser
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils import timezone
 
 from console import audit
 from console.management.people import person_named, plain, table
+from console.management.plain import PlainCommand
 from console.models import ApiToken
 from console.tokens import SCOPES, UnknownScope, create_token, revoke_token
 
@@ -20,7 +21,7 @@ MAX_NAME_LENGTH = 128
 MAX_EXPIRES_DAYS = 3650
 
 
-class Command(BaseCommand):
+class Command(PlainCommand):
     help = "Make, list and revoke API tokens."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

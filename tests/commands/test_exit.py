@@ -1,0 +1,54 @@
+"""What a shell sees: exit status, one sentence on stderr, nothing on stdout."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.harness import World
+from tests.servers import Servers
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def manage(servers: Servers, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PLACET", "DJANGO"))}
+    return subprocess.run(
+        [sys.executable, "-W", "ignore", ROOT / "manage.py", *arguments],
+        env=environment | {"PLACET_HOME": str(servers.home)} | extra,
+        cwd=ROOT, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False,
+    )  # fmt: skip
+
+
+def test_a_token_is_all_that_a_shell_captures(world: World, servers: Servers) -> None:
+    done = manage(servers, "token", "create", "--user", "alice", "--scopes", "runs:read")
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.startswith("placet_") and done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (("start", "nothing"), 1, "CommandError: There is no workflow called 'nothing'."),
+        (("start",), 2, "the following arguments are required: workflow"),
+        (("gates", "--state", "ajar"), 2, "invalid choice: 'ajar'"),
+        (("policy", "retire", "x"), 1, "CommandError: There is no policy 'x'."),
+    ],
+)
+def test_a_refusal_is_a_sentence_and_a_status(
+    world: World, servers: Servers, arguments: tuple[str, ...], status: int, sentence: str
+) -> None:
+    done = manage(servers, *arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert sentence in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_database_that_is_not_there_is_said_to_be(servers: Servers) -> None:
+    done = manage(servers, "gates", PLACET_DATABASE_URL="postgresql://nobody@127.0.0.1:1/placet")
+    assert done.returncode == 1
+    assert done.stderr.startswith("CommandError: The database does not answer")
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,81 @@
+"""manage.py policy"""
+
+from __future__ import annotations
+
+import pytest
+
+from approvals.models import Policy
+from console.models import AuditEntry
+from tests.commands.terminal import as_owner, run
+from tests.harness import World
+
+RULE = ("--tool", "pay", "--currency", "EUR", "--group", "payments", "--quorum", "2")
+
+
+def test_amounts_are_decimals_of_the_currency_or_minor_units(world: World) -> None:
+    for line in (
+        ("--above", "500.00", "--up-to", "10000.5"),
+        ("--above-minor", "50000", "--up-to-minor", "1000050"),
+    ):
+        said = as_owner("policy", "add", "Large", *RULE, *line, "--tenant", world.tenant)
+        policy = Policy.objects.get(id=said.out.strip())
+        assert (policy.above_minor, policy.up_to_minor) == (50_000, 1_000_050)
+        assert (policy.quorum, policy.expires_after_seconds) == (2, 72 * 3600)
+    listed = as_owner("policy", "list").out
+    assert "10,000.50 EUR" in listed and "2 of payments" in listed
+    assert AuditEntry.objects.filter(action="policy_published").count() == 2
+
+
+def test_a_currency_without_decimals_takes_none(world: World) -> None:
+    yen = ("--tool", "pay", "--currency", "JPY", "--group", "payments", "--quorum", "1")
+    said = as_owner("policy", "add", "Yen", *yen, "--up-to", "5000")
+    assert Policy.objects.get(id=said.out.strip()).up_to_minor == 5000
+    assert (
+        "more than the 0 decimals of JPY"
+        in as_owner("policy", "add", "Yen", *yen, "--up-to", "5000.5").refusal
+    )
+
+
+REFUSED = [
+    (("--up-to", "10.005"), "has more than the 2 decimals of EUR"),
+    (("--up-to", "1e3"), "is not an amount"),
+    (("--up-to", "-5"), "is not an amount"),
+    (("--up-to", "NaN"), "is not an amount"),
+    (("--up-to", "1,000"), "is not an amount"),
+    (("--up-to", "\u0665"), "is not an amount"),
+    (("--up-to-minor", "-5"), "is not an amount"),
+    (("--up-to-minor", "5.5"), "invalid int value"),
+    (("--up-to", "1" + "0" * 30), "is more than the"),
+    (("--above", "10", "--up-to", "10"), "The band must run from 0"),
+    (("--up-to", "10", "--currency", "XXQ"), "'XXQ' is not an ISO 4217 currency."),
+    (("--up-to", "10", "--quorum", "0"), "A quorum is from 1 to"),
+    (("--up-to", "10", "--expires-hours", "0"), "A gate stays open from 1 to"),
+    (("--up-to", "10", "--tool", "a" * 129), "The tool must be 1 to 128"),
+    (("--up-to", "10", "--group", "a\0"), "The group must be 1 to 63"),
+    ((), "one of the arguments --up-to --up-to-minor is required"),
+]
+
+
+@pytest.mark.parametrize(("changed", "sentence"), REFUSED)
+def test_a_rule_that_cannot_be_is_refused_in_a_sentence(
+    world: World, changed: tuple[str, ...], sentence: str
+) -> None:
+    before = Policy.objects.count()
+    said = as_owner("policy", "add", "Wrong", *RULE, *changed)
+    assert sentence in said.refusal, said.refusal
+    assert Policy.objects.count() == before
+    assert not AuditEntry.objects.exists()
+
+
+def test_a_retired_rule_stays_listed_and_is_retired_once(world: World) -> None:
+    policy = Policy.objects.get()
+    assert as_owner("policy", "retire", str(policy.id)).refusal == ""
+    assert "retired" in as_owner("policy", "list").out
+    assert "retired" in as_owner("policy", "retire", str(policy.id)).refusal
+    assert as_owner("policy", "retire", "x").refusal == "There is no policy 'x'."
+
+
+def test_the_web_process_cannot_publish_a_rule(world: World) -> None:
+    said = run("policy", "add", "Mine", *RULE, "--up-to", "10")
+    assert "owner" in said.refusal
+    assert Policy.objects.count() == 1
