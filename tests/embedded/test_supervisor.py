@@ -74,7 +74,7 @@ def test_an_end_is_told_with_its_exit_code_and_its_last_line(watched: Watched) -
     watched.supervisor.stop("worker")
     assert "worker     | out of paper\n" in watched.said.getvalue()
     assert (
-        "placet     | worker ended with exit code 3; its last line: out of paper. "
+        'placet     | worker ended with exit code 3, last saying "out of paper". '
         "Starting it again in 1 s.\n" in watched.said.getvalue()
     )
 
