@@ -21,8 +21,11 @@ def home() -> Path:
 
 def environment(process: str) -> dict[str, str]:
     """The variables that `make up` gave to `process`; empty before the first start."""
+    path = home() / "environment.json"
     try:
-        written = json.loads((home() / "environment.json").read_text())
-    except FileNotFoundError:
+        written = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"Cannot read the settings in {path}: {error}.") from error
     return dict(written.get(process, {}))

@@ -23,6 +23,14 @@ def setting(name: str, default: str = "") -> str:
     return os.environ.get(name) or _written.get(name, default)
 
 
+def number(name: str, default: str) -> float:
+    given = setting(name, default)
+    try:
+        return float(given)
+    except ValueError:
+        raise SystemExit(f"{name} is {given!r}; it must be a number.") from None
+
+
 def database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     return {
@@ -41,7 +49,7 @@ def database(url: str) -> dict[str, Any]:
 
 PLACET_HOME = home()
 PLACET_HOST = setting("PLACET_HOST", "127.0.0.1")
-PLACET_PORT = int(setting("PLACET_PORT", "8000"))
+PLACET_PORT = int(number("PLACET_PORT", "8000"))
 PLACET_DATABASE_URL = setting("PLACET_DATABASE_URL", "postgresql://127.0.0.1:1/placet")
 PLACET_AUDITOR_DATABASE_URL = setting("PLACET_AUDITOR_DATABASE_URL", PLACET_DATABASE_URL)
 PLACET_BROKER_URL = setting("PLACET_BROKER_URL", "redis://127.0.0.1:1/0")
@@ -51,8 +59,8 @@ PLACET_VAULT_ROLE_ID = setting("PLACET_VAULT_ROLE_ID")
 PLACET_VAULT_SECRET_ID = setting("PLACET_VAULT_SECRET_ID")
 PLACET_SEAL_KEY = setting("PLACET_SEAL_KEY")
 PLACET_WORKFLOWS = [m for m in setting("PLACET_WORKFLOWS").split(",") if m]
-PLACET_CLAIM_SECONDS = float(setting("PLACET_CLAIM_SECONDS", "30"))
-PLACET_SWEEP_SECONDS = float(setting("PLACET_SWEEP_SECONDS", "0.5"))
+PLACET_CLAIM_SECONDS = number("PLACET_CLAIM_SECONDS", "30")
+PLACET_SWEEP_SECONDS = number("PLACET_SWEEP_SECONDS", "0.5")
 PLACET_DEMO = setting("PLACET_DEMO", "1") != "0"
 PLACET_DEMO_BANK_URL = setting("PLACET_DEMO_BANK_URL")
 PLACET_DEMO_INVOICES = setting("PLACET_DEMO_INVOICES")
@@ -60,7 +68,9 @@ PLACET_DEMO_INVOICES = setting("PLACET_DEMO_INVOICES")
 DEBUG = False
 SECRET_KEY = setting("PLACET_SECRET_KEY") or os.urandom(32).hex()
 ALLOWED_HOSTS = [h for h in setting("PLACET_ALLOWED_HOSTS").split(",") if h] or [
-    "localhost", "127.0.0.1", "[::1]",
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
 ]
 CSRF_TRUSTED_ORIGINS = [o for o in setting("PLACET_TRUSTED_ORIGINS").split(",") if o]
 
