@@ -33,6 +33,7 @@ from console.api.shapes import (
     RunShown,
     RunSummary,
     StartRun,
+    StepFilter,
 )
 from console.api.strict import StrictParser, read_json
 from runs.models import Run
@@ -106,9 +107,11 @@ def list_runs(request: ApiRequest, query: Query[RunFilter]) -> HttpResponse:
 
 
 @api.get("/runs/{run_id}", auth=door("runs.view"), response=RunShown)
-def get_run(request: ApiRequest, run_id: uuid.UUID) -> HttpResponse:
-    """One run with its steps."""
-    return answer(_shown(access.access_run_by_id(request.auth.person, run_id)))
+def get_run(request: ApiRequest, run_id: uuid.UUID, query: Query[StepFilter]) -> HttpResponse:
+    """One run with its steps, a page of them at a time."""
+    _known_parameters(request, StepFilter)
+    run = access.access_run_by_id(request.auth.person, run_id)
+    return answer(_shown(run, after=query.steps_after))
 
 
 @api.get("/runs/{run_id}/events", auth=door("runs.view"), response=EventList)
@@ -168,8 +171,9 @@ def decide(request: ApiRequest, gate_id: uuid.UUID, body: Decide) -> HttpRespons
     return once(request, deed)
 
 
-def _shown(run: Run) -> RunShown:
-    return RunShown.with_steps(run, list(access.find_steps(run)))
+def _shown(run: Run, *, after: int = -1) -> RunShown:
+    steps = access.find_steps(run).filter(position__gt=after)
+    return RunShown.with_steps(run, list(steps[: access.MAX_PAGE_SIZE + 1]))
 
 
 def _known_parameters(request: ApiRequest, shape: type[BaseModel]) -> None:

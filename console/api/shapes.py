@@ -7,6 +7,7 @@ engine keeps as canonical bytes is given as the JSON that it is.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -22,6 +23,7 @@ from runs import canonical
 from runs.models import Event, Run, Step
 
 MAX_SEQ = 2**63 - 1
+MAX_POSITION = 2**31 - 1
 
 Name = Annotated[str, StringConstraints(pattern=r"^[\w.:-]{1,128}$")]
 Limit = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="MAX_PAGE_SIZE is the most")]
@@ -54,6 +56,10 @@ class RunFilter(BaseModel):
     workflow: Name | None = None
     cursor: str = ""
     limit: Limit = DEFAULT_PAGE_SIZE
+
+
+class StepFilter(BaseModel):
+    steps_after: Annotated[int, Field(ge=-1, le=MAX_POSITION)] = -1
 
 
 class GateFilter(BaseModel):
@@ -171,16 +177,22 @@ class RunShown(RunSummary):
     input: JsonValue
     result: JsonValue
     error: Error | None
-    steps: list[StepShown]
+    steps: list[StepShown] = Field(description="At most MAX_PAGE_SIZE, by position")
+    next_steps_after: int | None = Field(
+        description="Give it as `steps_after` for the steps that follow; null when none does"
+    )
 
     @classmethod
-    def with_steps(cls, run: Run, steps: list[Step]) -> RunShown:
+    def with_steps(cls, run: Run, steps: Sequence[Step]) -> RunShown:
+        """`steps` are those to show, and one more when there are more."""
+        shown = steps[:MAX_PAGE_SIZE]
         return cls(
             **cls.fields_of(run),
             input=_json(run.input),
             result=_json(run.result),
             error=_error(run.error),
-            steps=[StepShown.of(step) for step in steps],
+            steps=[StepShown.of(step) for step in shown],
+            next_steps_after=shown[-1].position if len(steps) > len(shown) else None,
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from console.access import MAX_PAGE_SIZE
 from tests.api import callers
 from tests.harness import World
 
@@ -94,3 +95,15 @@ def test_a_finished_run_shows_its_input_steps_and_result(
         ({"a": 1, "b": 2}, 3),
     ]
     assert shown["finished_at"].endswith("Z")
+
+
+def test_a_run_of_many_steps_is_read_a_page_at_a_time(world: World, alice: callers.Caller) -> None:
+    run = world.start("adding", numbers=list(range(MAX_PAGE_SIZE + 3)))
+    world.settle()
+    path = f"runs/{run.id}"
+    first = alice.get(path).json()
+    assert len(first["steps"]) == MAX_PAGE_SIZE
+    rest = alice.get(path, steps_after=first["next_steps_after"]).json()
+    assert (len(rest["steps"]), rest["next_steps_after"]) == (3, None)
+    positions = [step["position"] for step in first["steps"] + rest["steps"]]
+    assert positions == sorted(set(positions))
