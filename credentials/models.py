@@ -49,7 +49,9 @@ class Scope(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "tool", "secret"], name="credentials_scope_once")
+            models.UniqueConstraint(
+                fields=["tenant", "tool", "secret"], name="credentials_scope_once"
+            )
         ]
 
 
