@@ -15,6 +15,7 @@ from runs.errors import InvalidArguments, NotCanonical, PayloadTooLarge
 
 STEP_TAG = b"placet/step/v1\0"
 KEY_TAG = b"placet/key/v1\0"
+LARGEST_NUMBER = 2**53 - 1
 # Cc control, Cf format (bidirectional marks, zero width), Cs surrogate, Co private, Zl, Zp.
 REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 CURRENCIES: dict[str, int] = {
@@ -25,10 +26,10 @@ CURRENCIES: dict[str, int] = {
 def encode(value: Any) -> bytes:
     """The RFC 8785 bytes of a JSON value.
 
-    Raises `NotCanonical` for what JSON cannot say exactly (other types, NaN, integers
+    Raises `NotCanonical` for what JSON cannot say exactly (other types, NaN, numbers
     beyond 2**53 - 1, lone surrogates) and `PayloadTooLarge` beyond the named limits.
     """
-    _check_depth(value, 0)
+    _check(value, 0)
     try:
         encoded = rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
@@ -44,15 +45,18 @@ def decode(encoded: bytes | memoryview) -> Any:
     return json.loads(bytes(encoded))
 
 
-def _check_depth(value: Any, depth: int) -> None:
+def _check(value: Any, depth: int) -> None:
     if depth > limits.MAX_DEPTH:
         raise PayloadTooLarge(f"The value is nested more than {limits.MAX_DEPTH} levels deep.")
+    if isinstance(value, float) and abs(value) > LARGEST_NUMBER:
+        # Its canonical digits would be read back as an integer that has no canonical form.
+        raise NotCanonical(f"The value has no canonical JSON form: {value} is too large.")
     if isinstance(value, dict):
         for item in value.values():
-            _check_depth(item, depth + 1)
+            _check(item, depth + 1)
     elif isinstance(value, list | tuple):
         for item in value:
-            _check_depth(item, depth + 1)
+            _check(item, depth + 1)
 
 
 def step_digest(tool: str, arguments: bytes) -> bytes:

@@ -59,6 +59,13 @@ async def echo(call: Any, *, value: Any) -> Any:
     return value
 
 
+@tool(effect="safe")
+def dawdle(call: Any, *, seconds: float) -> float:
+    """Takes its time."""
+    time.sleep(seconds)
+    return seconds
+
+
 @tool(effect="safe", retry=Retry(attempts=1))
 def refuse(call: Any) -> None:
     """A definitive no."""
@@ -159,6 +166,12 @@ def sleeping(run: Any, *, seconds: float) -> list[str]:
     before = [str(run.uuid4()), str(run.random()), run.now().isoformat()]
     run.sleep(seconds)
     return [*before, str(run.uuid4())]
+
+
+@workflow("slowing", version=1)
+def slowing(run: Any, *, seconds: float) -> float:
+    """One step that takes long."""
+    return float(run.call(dawdle, seconds=seconds))
 
 
 @workflow("refusing", version=1)
