@@ -46,9 +46,12 @@ def main() -> None:
         lifespan="off",
         access_log=False,
         use_colors=False,
+        log_level="warning",
         timeout_graceful_shutdown=2,
     )
-    uvicorn.Server(config).run(sockets=[listening(asked.port)])
+    opened = listening(asked.port)
+    print(f"The sample bank shows its ledger at http://127.0.0.1:{asked.port}/", flush=True)
+    uvicorn.Server(config).run(sockets=[opened])
 
 
 def listening(port: int) -> socket.socket:
