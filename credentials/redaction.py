@@ -298,7 +298,8 @@ _filter = RedactionFilter()
 def guard_handlers() -> None:
     """Put the filter on every handler that any logger has now. May be called again."""
     loggers = [logging.getLogger(), *logging.Logger.manager.loggerDict.values()]
-    for logger in loggers:
-        for handler in getattr(logger, "handlers", ()):
-            if _filter not in handler.filters:
-                handler.addFilter(_filter)
+    handlers = [handler for logger in loggers for handler in getattr(logger, "handlers", ())]
+    # The one that serves where nobody set up any belongs to no logger.
+    for handler in [*handlers, logging.lastResort]:
+        if handler is not None and _filter not in handler.filters:
+            handler.addFilter(_filter)

@@ -1,13 +1,14 @@
 """The verbs about secrets: a value goes in, and only names and versions come out.
 
 The vault is written first and the row after it. A crash between the two leaves a version
-that the row does not yet know; the next write starts from the vault's own count and mends
-the row. No database transaction is open while the vault is asked.
+that the row does not yet know; the next write, accepted or refused as stale, brings the row
+up to the vault's own count. No database transaction is open while the vault is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
@@ -46,12 +47,14 @@ def write_secret(
     with redaction.holding(path, fields):
         newest = session.newest_version(place)
         if expected_version not in (None, newest):
+            _recorded(tenant, path, newest)
             raise StaleWrite(
                 f"Somebody wrote version {newest} of {path} in the meantime; "
                 f"you were looking at version {expected_version}. Nothing was changed."
             )
         version = session.write(place, fields, expected_version=newest)
-    return _recorded(tenant, path, version, description, person)
+    written = {"description": description, "written_at": Now(), "written_by_id": person.pk}
+    return _recorded(tenant, path, version, **written)
 
 
 def field_names(secret: Secret) -> list[str]:
@@ -69,18 +72,11 @@ def _check_description(description: str, fields: Mapping[str, str]) -> None:
         raise InvalidSecret("The description shows the value itself.")
 
 
-def _recorded(
-    tenant: str, path: str, version: int, description: str, person: AbstractBaseUser
-) -> Secret:
+def _recorded(tenant: str, path: str, version: int, **written: Any) -> Secret:
     with transaction.atomic():
         secret, _ = Secret.objects.get_or_create(tenant=tenant, path=path)
         # Of two writers the one with the newer version has the last word, in either order.
-        Secret.objects.filter(id=secret.id, version__lt=version).update(
-            version=version,
-            description=description,
-            written_at=Now(),
-            written_by_id=person.pk,
-        )
+        Secret.objects.filter(id=secret.id, version__lt=version).update(version=version, **written)
     secret.refresh_from_db()
     return secret
 

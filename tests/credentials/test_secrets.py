@@ -69,6 +69,19 @@ def test_a_version_that_the_row_missed_is_made_good_by_the_next_write(
     assert (again.id, again.version) == (secret.id, 3)
 
 
+def test_after_a_crash_a_refused_write_shows_the_person_the_version_that_there_is(
+    room: World,
+) -> None:
+    with acting_as(room.servers, "web"):
+        place = f"{room.tenant}/bank/payments"
+        vault.writer().write(place, {"api_key": "a-newer-value"}, expected_version=0)
+        with pytest.raises(StaleWrite, match="Somebody wrote version 1 of bank/payments"):
+            write(room, CANARY, expected_version=0)
+        lost = Secret.objects.get()
+        assert (lost.version, lost.written_by, lost.description) == (1, None, "")
+        assert write(room, CANARY, expected_version=lost.version).version == 2
+
+
 @pytest.mark.parametrize(
     ("changed", "sentence"),
     [

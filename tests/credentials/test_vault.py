@@ -163,6 +163,15 @@ def test_no_error_carries_the_value(writer: SecretWriter, path: str) -> None:
         error = error.__cause__ or error.__context__
 
 
+def test_the_logs_of_the_vault_hold_no_value(
+    servers: Servers, reader: SecretReader, path: str
+) -> None:
+    reader.read(path)
+    audit = (servers.home / "vault" / "audit.log").read_text()
+    assert path in audit
+    assert CANARY not in audit + servers.vault.log.read_text()
+
+
 def test_a_secret_that_is_not_there_says_so(writer: SecretWriter, reader: SecretReader) -> None:
     assert writer.newest_version("main/none") == 0
     for ask in (reader.read, writer.field_names):
