@@ -36,7 +36,7 @@ class TooLong(BadJson):
 def parse(raw: bytes) -> Any:
     """The one value that these bytes mean. Raises `BadJson` and `TooLong`."""
     if len(raw) > MAX_BYTES:
-        raise too_long()
+        raise TooLong(f"This is longer than {MAX_BYTES} bytes (MAX_BYTES).")
     try:
         value = json.loads(raw.decode("utf-8"), object_pairs_hook=_object, parse_constant=_constant)
     except UnicodeDecodeError:
@@ -52,10 +52,6 @@ def parse(raw: bytes) -> Any:
         raise BadJson("This holds a number that is too large.") from None
     _check(value, "", 1)
     return value
-
-
-def too_long() -> TooLong:
-    return TooLong(f"This is longer than {MAX_BYTES} bytes (MAX_BYTES).")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

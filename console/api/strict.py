@@ -41,4 +41,5 @@ class StrictParser(Parser):
 
 
 def too_large() -> Problem:
-    return Problem(413, "too-large", strictjson.too_long().detail)
+    limit = f"{strictjson.MAX_BYTES} bytes (MAX_BYTES)"
+    return Problem(413, "too-large", f"The body is longer than {limit}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -14,7 +16,13 @@ class PlainCommand(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
-            return super().execute(*args, **options)
+            said = super().execute(*args, **options)
+            sys.stdout.flush()
+            return said
+        except BrokenPipeError:
+            # The reader has gone (`| head`). Nothing is left to say, nor to say it to.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
         except Error as error:
             sentence = _sentence(error)
             if sentence is None:

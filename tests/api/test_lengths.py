@@ -60,7 +60,7 @@ def test_one_byte_more_is_a_problem_and_reaches_nothing(size: int) -> None:
 def test_a_page_is_refused_in_plain_words() -> None:
     start, body = Exchange([b"a" * MAX_BYTES, b"a"], path="/runs/start/").run().sent
     assert dict(start["headers"])[b"content-type"].startswith(b"text/plain")
-    assert body["body"].startswith(b"This is longer than")
+    assert body["body"].startswith(b"The body is longer than")
 
 
 def test_a_body_without_end_is_left_at_a_bound() -> None:

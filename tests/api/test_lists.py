@@ -8,7 +8,7 @@ import pytest
 
 from console.access import MAX_PAGE_SIZE
 from tests.api import callers
-from tests.harness import World
+from tests.harness import World, admin
 
 
 def read_all(caller: callers.Caller, path: str, **query: Any) -> list[str]:
@@ -27,6 +27,20 @@ def test_every_run_is_listed_once_newest_first(
 ) -> None:
     started = [str(world.start("adding", numbers=[n]).id) for n in range(5)]
     assert read_all(alice, "runs", limit=limit) == started[::-1]
+
+
+@pytest.mark.parametrize("path", ["runs", "gates"])
+def test_rows_of_the_same_moment_are_listed_once_each(
+    world: World, alice: callers.Caller, path: str
+) -> None:
+    for _ in range(2):
+        world.park_at_gates(100, 200)
+    with admin() as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute("UPDATE runs_run SET created_at = '2026-01-01Z'")
+        superuser.execute("UPDATE approvals_gate SET opened_at = '2026-01-01Z'")
+    listed = read_all(alice, path, limit=1)
+    assert len(listed) == len(set(listed)) == (2 if path == "runs" else 4)
 
 
 def test_a_run_that_starts_meanwhile_moves_nothing(world: World, alice: callers.Caller) -> None:

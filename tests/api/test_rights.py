@@ -63,6 +63,14 @@ def test_a_call_is_open_to_its_roles_and_to_nobody_else(
             assert callers.problem(answer) == (403, "forbidden"), role
 
 
+@pytest.mark.parametrize("by", [callers.with_token, callers.by_session])
+def test_who_may_not_call_is_not_told_what_is_wrong_with_the_body(world: World, by: Any) -> None:
+    nobody = by(callers.make_person("nobody", tenant=world.tenant))
+    nobody.client.cookies["csrftoken"] = "a" * 32
+    answer = nobody.post("runs", {"colour": "red"}, X_CSRFToken="a" * 32)
+    assert callers.problem(answer) == (403, "forbidden")
+
+
 @CALL
 def test_a_token_opens_its_scopes_and_nothing_else(
     anyone: callers.Caller, method: str, path: str

@@ -52,3 +52,12 @@ def test_a_database_that_is_not_there_is_said_to_be(servers: Servers) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("CommandError: The database does not answer")
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_failure_to_explain(world: World, servers: Servers) -> None:
+    line = f"{sys.executable} -W ignore {ROOT}/manage.py policy list | true"
+    done = subprocess.run(
+        ["sh", "-c", f"PLACET_HOME={servers.home} {line}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.stderr == ""
