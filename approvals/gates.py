@@ -74,6 +74,7 @@ def _open(step: Step) -> bool:
     )
     transitions.explain_hold(step.id, _asked(policy))
     dispatch.show(step.tenant, "gate", gate.id, seq)
+    logger.info("gate %s is open for %s", gate.id, step.name)
     return True
 
 
@@ -204,6 +205,7 @@ def _end(gate: Gate, step: Step, status: str, *, actor: str) -> bool:
         step.run_id, "gate.closed", body, position=step.position, actor=actor
     )
     dispatch.show(gate.tenant, "gate", gate.id, seq)
+    logger.info("gate %s is %s", gate.id, status)
     return True
 
 

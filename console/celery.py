@@ -1,7 +1,6 @@
 """Celery: carries hints, runs slices. Nothing here is trusted to arrive, or to arrive once.
 
-The settings are those that the known traps of Celery ask for; `check_settings` refuses to
-start with others. No ETA and no countdown anywhere: timers are rows.
+The settings are those that the known traps of Celery ask for. No ETA and no countdown anywhere: timers are rows.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from django.conf import settings  # noqa: E402  (after the module that names the
 logger = logging.getLogger(__name__)
 
 TASKS = {"runs": "runs.advance", "effects": "runs.execute", "gates": "approvals.keep"}
-DEAF_SECONDS = 20.0
+DEAF_SECONDS = 5.0
 BREAK_SECONDS = 2.0
 
 app = Celery("placet")
@@ -49,9 +48,9 @@ app.conf.update(
     task_time_limit=1500,
     task_create_missing_queues=True,
     worker_prefetch_multiplier=1,
-    worker_cancel_long_running_tasks_on_connection_loss=True,
+    # A broker that blinks must not end an effect in flight; a second message finds it claimed.
+    worker_cancel_long_running_tasks_on_connection_loss=False,
     worker_soft_shutdown_timeout=20,
-    worker_hijack_root_logger=False,
     worker_send_task_events=False,
     worker_enable_remote_control=False,
     task_send_sent_event=False,
@@ -72,6 +71,11 @@ def send_hint(queue: str, id: UUID) -> None:
     except Exception:
         _broken_until = time.monotonic() + BREAK_SECONDS
         raise
+
+
+@celery.signals.setup_logging.connect
+def keep_logging(**_: Any) -> None:
+    """Logging is as the settings say; Celery would put its own in its place."""
 
 
 @celery.signals.worker_ready.connect

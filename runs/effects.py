@@ -175,6 +175,7 @@ def execute(step_id: UUID) -> bool:
         with claims.keeper.keeping(held):
             outcome = _attempt(held, Step.objects.select_related("run").get(pk=step_id), attempt)
             transitions.finish_attempt(held, outcome)
+            logger.info("step %s attempt %d: %s", step_id, attempt, outcome.event)
     except Fenced as fenced:
         logger.error("fenced: %s", fenced)
     return True

@@ -84,6 +84,7 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
             raise TypeError(f"The workflow {workflow.name} is async; only its tools may be.")
         context.check_is_over()
         transitions.finish_run(claim, "succeeded", result=canonical.encode(result))
+        logger.info("run %s %s has succeeded", run.id, run.workflow)
     except Parked as parked:
         transitions.park(
             claim,
@@ -91,6 +92,7 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
             awaited=parked.awaited,
             waiting_for=parked.waiting_for[:255],
         )
+        logger.info("run %s %s waits for %s", run.id, run.workflow, parked.waiting_for)
     except Cancelled:
         _cancel(claim)
     except Mismatch as mismatch:
