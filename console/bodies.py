@@ -6,17 +6,18 @@ would be spooled to disk, whatever its length, before anybody asked who sends it
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from console import strictjson
 from console.api.problems import PATH_PREFIX, respond
 from console.api.strict import too_large
 
-Message = MutableMapping[str, Any]
+Scope = dict[str, Any]
+Message = Mapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MAX_BYTES = strictjson.MAX_BYTES
 # A caller who is still sending often does not see the answer, so a bounded rest is let in
@@ -27,7 +28,7 @@ MAX_DROPPED_BYTES = 16 * MAX_BYTES
 def limit_bodies(application: Application) -> Application:
     """The application, called only with requests of at most `MAX_BYTES`; others get 413."""
 
-    async def limited(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await application(scope, receive, send)
             return
@@ -69,7 +70,7 @@ def _again(body: bytes, receive: Receive) -> Receive:
     return next_message
 
 
-async def _refuse(scope: MutableMapping[str, Any], send: Send) -> None:
+async def _refuse(scope: Scope, send: Send) -> None:
     response = respond(too_large())
     if not scope["path"].startswith(PATH_PREFIX):
         response.content = too_large().detail.encode()

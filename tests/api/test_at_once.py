@@ -80,5 +80,9 @@ def _call(caller: callers.Caller) -> Any:
 
 
 def _elsewhere(caller: callers.Caller) -> Any:
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(_call, caller).result(timeout=20)
+    """Without waiting for the thread to end: were it to wait for this one, both would for ever."""
+    thread = ThreadPoolExecutor(1)
+    try:
+        return thread.submit(_call, caller).result(timeout=10)
+    finally:
+        thread.shutdown(wait=False)
