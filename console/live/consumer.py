@@ -17,7 +17,7 @@ LIFETIME_SECONDS = 15 * 60
 """After about this long the page connects again, and proves again who it is."""
 
 
-class LiveConsumer(AsyncJsonWebsocketConsumer):
+class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     """Signed-in people get the hints of their own tenant. What a page sends is not read."""
 
     groups_joined: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
             await self.channel_layer.group_add(group, self.channel_name)
         await self.accept()
         ensure_listening()
-        lifetime = LIFETIME_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311
+        lifetime = LIFETIME_SECONDS * random.uniform(0.8, 1.2)
         self._end = asyncio.get_running_loop().call_later(
             lifetime, lambda: asyncio.ensure_future(self.close())
         )

@@ -53,7 +53,7 @@ async def _listen_for_ever() -> None:
             failures += 1
             if failures == 1:
                 logger.warning("Live updates pause: %s. Pages look by themselves.", error)
-        await asyncio.sleep(random.uniform(0, min(CAP_SECONDS, BASE_SECONDS * 2**failures)))  # noqa: S311
+        await asyncio.sleep(random.uniform(0, min(CAP_SECONDS, BASE_SECONDS * 2**failures)))
 
 
 async def _hints() -> Any:

@@ -26,7 +26,9 @@ def audit(request: HttpRequest) -> HttpResponse:
         name: request.GET.get(name, "").strip()[:MAX_FILTER] for name in ("actor", "action")
     }
     cursor = request.GET.get("cursor", "")
-    page = access.find_audit(person_of(request), **filters, cursor=cursor)
+    page = access.find_audit(
+        person_of(request), actor=filters["actor"], action=filters["action"], cursor=cursor
+    )
     for entry in page.items:
         entry.address_of_subject = _address(entry)  # type: ignore[attr-defined]
     context = {

@@ -78,7 +78,7 @@ def consequences(gate: Gate, left: int) -> list[tuple[str, str]]:
     if gate.status != Gate.Status.OPEN:
         return []
     return [
-        ("If you deny", "The payment is refused for good, and the run is told why. Nothing is paid."),
+        ("If you deny", "Nothing is paid. The refusal is final, and the run is told your reason."),
         ("If you approve", if_approved(left)),
     ]
 

@@ -55,11 +55,12 @@ def inbox(request: HttpRequest) -> HttpResponse:
 def gate(request: HttpRequest, id: UUID) -> HttpResponse:
     person = person_of(request)
     found = access.access_gate_by_id(person, id)
-    context = {"gate": found, "facts": facts_of(found, person)}
+    facts = facts_of(found, person)
+    context = {"gate": found, "facts": facts}
     part = GATE_PARTS.get(request.GET.get("part", ""))
     if part and is_fragment(request):
         return render(request, part, context)
-    form = DecisionForm(initial={"digest": context["facts"]["digest"]})
+    form = DecisionForm(initial={"digest": facts["digest"]})
     return render(request, "approvals/gate.html", context | {"form": form})
 
 

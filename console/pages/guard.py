@@ -35,7 +35,7 @@ def page(right: str = "", *, methods: tuple[str, ...] = ("GET",)) -> Callable[[V
     def guard(view: View) -> View:
         @functools.wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if request.method not in methods and not (request.method == "HEAD" and "GET" in methods):
+            if ("GET" if request.method == "HEAD" else request.method) not in methods:
                 return HttpResponseNotAllowed(methods)
             if not request.user.is_authenticated:
                 return _to_sign_in(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from approvals.models import Decision, Gate
+from console.home import BASE_DIR
 from console.models import User
 from console.pages import words
 from console.pages.gates import DecisionForm
@@ -22,10 +24,7 @@ from console.pages.timeline import draw
 from runs import canonical
 from runs.models import Event, Run, Step
 
-ICONS = (
-    "mark home inbox runs key audit swatch check cross clock hand play pause dots turn alert info"
-    " question stop chevron copy out search plus sun moon screen person lock leave keyboard"
-).split()
+ICONS = re.findall(r'symbol id="([a-z]+)"', (BASE_DIR / "static" / "icons.svg").read_text())
 COLOURS = ("accent", "canvas", "surface", "text", "good", "wait", "bad")
 PAYEES = ("GB29 NWBK 6016 1331 9268 19", "DE89 3704 0044 0532 0130 00", "NL91 ABNA 0417 1643 00")
 SPECIMEN = {
@@ -33,7 +32,10 @@ SPECIMEN = {
     "amount_minor": 9870,
     "currency": "EUR",
     "reference": "Invoice\u202e 2026-117",
-    "lines": [{"text": "Paper", "amount_minor": 7870, "currency": "EUR"}, {"text": "", "paid": False}],
+    "lines": [
+        {"text": "Paper", "amount_minor": 7870, "currency": "EUR"},
+        {"text": "", "paid": False},
+    ],
     "note": None,
 }
 
@@ -73,13 +75,17 @@ def patterns(request: HttpRequest) -> HttpResponse:
         "gates": _gates(run, person, now),
         "closed_gates": _gates(run, person, now, closed=True),
         "runs": [run],
-        "form": SampleForm({"plain": "As typed", "wrong": "far too long", "choice": "b", "text": "…"}),
+        "form": SampleForm({"plain": "As typed", "wrong": "far too long", "choice": "b"}),
         "decision_form": DecisionForm(),
         "specimen": SPECIMEN,
         "rows": rows,
         "flow": flow,
         "legend": LEGEND,
-        "moments": [("ago", now - timedelta(minutes=5)), ("left", now + timedelta(hours=3)), ("clock", now)],
+        "moments": [
+            ("ago", now - timedelta(minutes=5)),
+            ("left", now + timedelta(hours=3)),
+            ("clock", now),
+        ],
         "decisions": _decisions(person, now),
         "error_message": "The bank answered 503: <script>alert(1)</script> is shown as text.",
     }
@@ -103,7 +109,8 @@ def _gates(run: Run, person: User, now: datetime, *, closed: bool = False) -> li
             tenant=run.tenant, run=run, requester=person, status=status, tool="send_payment",
             amount_minor=(9870, 1_250_000, 99)[index], currency=("EUR", "GBP", "SEK")[index],
             payee=PAYEES[index], quorum=2, opened_at=now - timedelta(hours=3),
-            expires_at=now + left[index], closed_at=now - timedelta(minutes=index) if closed else None,
+            expires_at=now + left[index],
+            closed_at=now - timedelta(minutes=index) if closed else None,
         )
         gate.approvals = index % 2  # type: ignore[attr-defined]
         gate.my_note = ("", "you approved", "your own request")[index]  # type: ignore[attr-defined]
@@ -124,19 +131,22 @@ def _decisions(person: User, now: datetime) -> list[Decision]:
 def _flow(run: Run, now: datetime) -> tuple[list[Step], list[Event]]:
     """One step of each kind, and the events that their bars are drawn from."""
     begin = now - timedelta(minutes=12)
-    steps, events = [], []
+    steps: list[Step] = []
+    events: list[Event] = []
     for position, (name, status, story) in enumerate(_STORIES):
         for offset, kind in story:
             at = begin + timedelta(seconds=offset)
             events.append(Event(run=run, seq=len(events) + 1, kind=kind, position=position, at=at))
         is_over = status in Step.ENDED
         end = begin + timedelta(seconds=story[-1][0]) if is_over else None
-        steps.append(_step(run, position, name, status, begin, end))
+        steps.append(
+            _step(run, position=position, name=name, status=status, begin=begin, end=end)
+        )
     return steps, events
 
 
 def _step(
-    run: Run, position: int, name: str, status: str, begin: datetime, end: datetime | None
+    run: Run, *, position: int, name: str, status: str, begin: datetime, end: datetime | None
 ) -> Step:
     arguments = canonical.encode({"position": position, "amount_minor": 9870, "currency": "EUR"})
     failed = {"kind": "BankError", "message": "The bank answered 503."}
@@ -163,7 +173,10 @@ _STORIES: tuple[tuple[str, str, tuple[tuple[float, str], ...]], ...] = (
         ),
     ),
     ("send_payment", "denied", ((3, "step.held"), (500, "step.denied"))),
-    ("recall_payment", "in_doubt", ((434, "step.ready"), (435, "step.started"), (440, "step.in_doubt"))),
+    (
+        "recall_payment", "in_doubt",
+        ((434, "step.ready"), (435, "step.started"), (440, "step.in_doubt")),
+    ),
     ("sleep", "waiting", ((441, "step.waiting"),)),
     ("send_payment", "held", ((3, "step.held"),)),
     ("report", "running", ((715, "step.started"),)),

@@ -41,13 +41,13 @@ class SecretForm(forms.Form):
         super().__init__(*args, **kwargs)
         for index in range(ROWS):
             self.fields[f"name_{index}"] = forms.CharField(
-                label="Field",
+                label="Field" if not index else f"Field {index + 1}",
                 required=False,
                 max_length=64,
                 initial=names[index] if index < len(names) else "",
             )
             self.fields[f"value_{index}"] = forms.CharField(
-                label="Value",
+                label="Value" if not index else f"Value {index + 1}",
                 required=False,
                 max_length=65_536,
                 strip=False,
@@ -136,8 +136,8 @@ def write(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and _write(request, form):
         messages.success(request, f"{form.cleaned_data['path']} was written to the vault.")
         return redirect("secrets")
-    status = 422 if form.errors else 200
-    return render(request, "credentials/write.html", {"form": form, "secret": secret}, status=status)
+    context = {"form": form, "secret": secret}
+    return render(request, "credentials/write.html", context, status=422 if form.errors else 200)
 
 
 def _known(person: User, path: str) -> Secret | None:

@@ -19,7 +19,7 @@ class JsonField(forms.CharField):
     """A JSON value, read as strictly as the API reads it; what was typed is kept."""
 
     def __init__(self, **kwargs: Any) -> None:
-        attrs = {"class": "input input-code", "spellcheck": "false", "rows": 8}
+        attrs = {"class": "input input-code", "spellcheck": "false", "rows": 4}
         super().__init__(widget=forms.Textarea(attrs=attrs), strip=True, **kwargs)
 
     def clean(self, value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,6 +17,7 @@ BEGINS = {
     "step.cleared": "queued",
     "step.ready": "queued",
     "step.attempt_failed": "waiting",
+    "step.taken_over": "waiting",
     "step.started": "running",
     "step.waiting": "waiting",
 }
@@ -125,7 +127,7 @@ class Scale:
 
     def __init__(self, stretches: Sequence[Stretch]) -> None:
         edges = sorted({s.begin for s in stretches} | {s.end for s in stretches})
-        pieces = list(zip(edges, edges[1:], strict=False))
+        pieces = list(itertools.pairwise(edges))
         work = [s for s in stretches if s.what in ("running", "good", "bad")]
         worked = sum((b - a for a, b in pieces if _overlaps(work, a, b)), timedelta())
         whole = edges[-1] - edges[0] if edges else timedelta()

@@ -1,0 +1,167 @@
+"""What holds for the markup of every page: no inline code, sound structure, nothing unescaped."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from approvals.models import Gate
+from console.pages import words
+from tests.harness import World
+from tests.pages import visitors
+from tests.pages.test_rights import EVERYBODY, TABLE, address
+from tests.pages.visitors import Page, Visitor
+
+PAGES = sorted(
+    name for name, method in TABLE if method == "GET" and name not in ("healthz", "readyz")
+)
+EVENT = re.compile(r'"((?:run|step|gate|decision)\.[a-z_]+)"')
+HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\" onload=\"alert(1)"
+
+
+@pytest.fixture
+def anyone(world: World) -> Visitor:
+    person = visitors.make_person("everything", *EVERYBODY, tenant=world.tenant)
+    return visitors.visit_as(person)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_is_sound(anyone: Visitor, gate: Gate, name: str) -> None:
+    check(anyone.get(address(name, gate)))
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/nowhere/"])
+def test_pages_for_nobody_are_sound(world: World, path: str) -> None:
+    check(visitors.nobody().get(path))
+
+
+def test_pages_with_forms_of_every_kind_are_sound(anyone: Visitor, gate: Gate) -> None:
+    check(anyone.get("/runs/start/", workflow="paying"))
+    check(anyone.get("/accounts/logout/"))
+    check(anyone.post(f"/runs/{gate.run_id}/cancel/"))
+    check(anyone.post("/secrets/write/", path="", value_0="v"))
+
+
+def check(response: Any) -> None:
+    page = Page(response)
+    assert "unsafe" not in response.headers["Content-Security-Policy"]
+    no_inline_code(page)
+    one_heading_and_landmarks(page)
+    ids_are_unique(page)
+    fields_are_labelled(page)
+
+
+def no_inline_code(page: Page) -> None:
+    for element in page.elements:
+        assert element.name != "style"
+        assert element.name != "script" or element.attributes.get("src", "").startswith("/static/")
+        for name, value in element.attributes.items():
+            assert name != "style", element
+            assert not name.startswith(("on", "hx-on")), element
+            assert not value.lower().startswith("javascript:"), element
+
+
+def one_heading_and_landmarks(page: Page) -> None:
+    is_patterns = any(h == "Patterns" for h in page.texts("h1"))
+    assert len(page.all("h1")) == (2 if is_patterns else 1)
+    assert len(page.all("main")) == 1
+    assert page.all("title")[0].text.endswith("Placet")
+
+
+def ids_are_unique(page: Page) -> None:
+    ids = [e.attributes["id"] for e in page.elements if "id" in e.attributes]
+    assert sorted(ids) == sorted(set(ids))
+
+
+def fields_are_labelled(page: Page) -> None:
+    labelled = {label.attributes.get("for") for label in page.all("label")}
+    for element in page.elements:
+        is_field = element.name in ("input", "select", "textarea")
+        if is_field and element.attributes.get("type") not in ("hidden", "submit"):
+            assert element.attributes.get("id") in labelled, element
+
+
+def test_what_workflows_write_is_text(world: World, bob: Visitor) -> None:
+    run = world.start("echoing", value=HOSTILE)
+    world.settle()
+
+    answer = bob.get(f"/runs/{run.id}/")
+
+    check(answer)
+    assert HOSTILE in Page(answer).text
+
+
+def test_what_people_write_is_text(world: World, bob: Visitor, gate: Gate) -> None:
+    world.decide(gate, world.carol, "deny", HOSTILE)
+    world.settle()
+
+    for path in (f"/gates/{gate.id}/", f"/runs/{gate.run_id}/", "/inbox/", "/"):
+        check(bob.get(path))
+    assert HOSTILE in Page(bob.get(f"/gates/{gate.id}/")).text
+
+
+def test_a_payee_is_text(world: World, bob: Visitor) -> None:
+    payee = "<b onclick=alert(1)>ACME</b>"
+    run = world.start("paying_to", payee=payee, amount_minor=100, currency="EUR")
+    world.policy(name="More", above_minor=1_000_000, up_to_minor=2_000_000)
+    world.settle()
+    gate = world.gates(run)[0]
+
+    for path in (f"/gates/{gate.id}/", f"/runs/{run.id}/", "/inbox/", "/"):
+        answer = bob.get(path)
+        check(answer)
+        assert payee in Page(answer).text
+
+
+def test_characters_that_hide_or_turn_are_shown_as_what_they_are(
+    world: World, bob: Visitor
+) -> None:
+    run = world.start("echoing", value="100\u202e00\u200b")
+    world.settle()
+
+    text = Page(bob.get(f"/runs/{run.id}/")).text
+
+    assert "100U+202E00U+200B" in text
+    assert "\u202e" not in text
+
+
+@pytest.mark.parametrize("kind", words.STATES)
+def test_every_state_of_the_rows_has_words(kind: str) -> None:
+    from approvals.models import Decision, Gate
+    from runs.models import Run, Step
+
+    rows = {
+        "run": Run.Status, "step": Step.Status, "gate": Gate.Status, "decision": Decision.Verdict,
+    }
+    assert set(words.STATES[kind]) == set(rows[kind].values)
+
+
+def test_every_event_that_the_engine_writes_has_words() -> None:
+    written: set[str] = set()
+    for room in ("runs", "approvals"):
+        for source in Path(room).glob("*.py"):
+            written |= set(EVENT.findall(source.read_text()))
+    assert written
+    assert written - {"gate.step", "run.step"} <= set(words.EVENTS)
+
+
+@pytest.mark.parametrize("path", ["/inbox/", "/", "/runs/", "{gate}?part=people", "{run}?part=now"])
+def test_a_part_of_a_page_is_only_that_part(bob: Visitor, gate: Gate, path: str) -> None:
+    path = path.format(gate=f"/gates/{gate.id}/", run=f"/runs/{gate.run_id}/")
+
+    html = bob.get(path, part=True).content.decode()
+
+    assert html.strip()
+    assert "<html" not in html
+
+
+def test_a_run_that_stands_still_is_not_sent_again(bob: Visitor, gate: Gate) -> None:
+    path = f"/runs/{gate.run_id}/?part=now"
+    first = Page(bob.get(path, part=True))
+    seq = next(e.attributes["data-seq"] for e in first.elements if "data-seq" in e.attributes)
+
+    assert bob.get(f"{path}&after={seq}", part=True).status_code == 204
+    assert bob.get(f"{path}&after=1", part=True).status_code == 200

@@ -1,0 +1,144 @@
+"""Every address x every role x the expected answer; and reading never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from approvals.models import Gate
+from tests.harness import World
+from tests.pages import visitors
+
+EVERYBODY = frozenset({"operator", "reviewer", "auditor", "admin"})
+OPEN = EVERYBODY | {"nobody"}
+ROLES = {"alice": "operator", "bob": "reviewer", "dave": "auditor", "erin": "admin"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """Who may, and what they are answered; others get 403, and nobody goes to sign in."""
+
+    may: frozenset[str]
+    answer: int = 200
+    arguments: str = ""
+    form: dict[str, str] = field(default_factory=dict)
+
+
+ADMIN, OPERATOR = frozenset({"admin"}), frozenset({"operator"})
+TABLE: dict[tuple[str, str], Expected] = {
+    ("home", "GET"): Expected(may=EVERYBODY),
+    ("inbox", "GET"): Expected(may=EVERYBODY),
+    ("gate", "GET"): Expected(may=EVERYBODY, arguments="gate"),
+    ("gate-decide", "POST"): Expected(may=frozenset({"reviewer"}), arguments="gate", answer=422),
+    ("runs", "GET"): Expected(may=EVERYBODY),
+    ("run", "GET"): Expected(may=EVERYBODY, arguments="run"),
+    ("run-start", "GET"): Expected(may=OPERATOR),
+    ("run-start", "POST"): Expected(may=OPERATOR),
+    ("run-cancel", "POST"): Expected(may=OPERATOR, arguments="run"),
+    ("secrets", "GET"): Expected(may=ADMIN),
+    ("secret-write", "GET"): Expected(may=ADMIN),
+    ("secret-write", "POST"): Expected(may=ADMIN, answer=422, form={"path": "bank/none"}),
+    ("scope-grant", "POST"): Expected(may=ADMIN, answer=404, form={"path": "bank/none"}),
+    ("scope-revoke", "POST"): Expected(may=ADMIN, answer=404, form={"scope": visitors.ABSENT}),
+    ("audit", "GET"): Expected(may=frozenset({"auditor", "admin"})),
+    ("patterns", "GET"): Expected(may=EVERYBODY),
+    ("theme", "POST"): Expected(may=OPEN, answer=302, form={"theme": "dark"}),
+    ("account_inactive", "GET"): Expected(may=OPEN),
+    ("healthz", "GET"): Expected(may=OPEN),
+    ("readyz", "GET"): Expected(may=OPEN),
+}
+# These two answer by whether somebody is signed in, not by role: see `test_sign_in`.
+BY_SESSION = {"account_login", "account_logout"}
+
+
+def address(name: str, gate: Gate) -> str:
+    needs = next(e.arguments for (known, _), e in TABLE.items() if known == name)
+    ids = {"gate": [gate.id], "run": [gate.run_id], "": []}
+    return reverse(name, args=ids[needs])
+
+
+def ask(visitor: visitors.Visitor, name: str, method: str, gate: Gate) -> Any:
+    path = address(name, gate)
+    if method == "GET":
+        return visitor.get(path)
+    return visitor.post(path, **TABLE[name, method].form)
+
+
+@pytest.mark.parametrize("username", ROLES)
+def test_each_role_gets_the_pages_of_its_rights(world: World, gate: Gate, username: str) -> None:
+    visitor = visitors.visit_as(getattr(world, username))
+    before = visitors.written()
+
+    for row, expected in TABLE.items():
+        answer = ask(visitor, *row, gate)
+
+        is_allowed = ROLES[username] in expected.may
+        assert answer.status_code == (expected.answer if is_allowed else 403), row
+        assert is_allowed or "Not for your roles" in answer.content.decode(), row
+        assert visitors.written() == before, row
+
+
+def test_nobody_is_sent_to_sign_in(world: World, gate: Gate) -> None:
+    for row, expected in TABLE.items():
+        answer = ask(visitors.nobody(), *row, gate)
+
+        if "nobody" in expected.may:
+            assert answer.status_code == expected.answer, row
+        else:
+            assert answer.status_code == 302, row
+            assert answer.headers["Location"].startswith("/accounts/login/?next=/"), row
+
+
+def test_somebody_without_a_role_sees_nothing_of_others(world: World, gate: Gate) -> None:
+    visitor = visitors.visit_as(visitors.make_person("newcomer", tenant=world.tenant))
+
+    for row, expected in TABLE.items():
+        answer = ask(visitor, *row, gate)
+        if row == ("home", "GET"):
+            assert "no role" in answer.content.decode()
+        else:
+            is_open = "nobody" in expected.may
+            assert answer.status_code == (expected.answer if is_open else 403), row
+        assert "98.70" not in answer.content.decode(), row
+
+
+@pytest.mark.parametrize("name", ["gate", "run"])
+def test_what_another_tenant_has_looks_like_nothing(
+    world: World, gate: Gate, name: str
+) -> None:
+    stranger = visitors.make_person("olivia", *EVERYBODY, tenant="elsewhere")
+
+    theirs = visitors.visit_as(stranger).get(address(name, gate))
+    absent = visitors.visit_as(stranger).get(reverse(name, args=[visitors.ABSENT]))
+
+    assert theirs.status_code == absent.status_code == 404
+    assert visitors.Page(theirs).text == visitors.Page(absent).text
+
+
+def test_every_address_is_in_the_table() -> None:
+    def names(patterns: list[Any]) -> Iterator[str]:
+        for pattern in patterns:
+            if isinstance(pattern, URLResolver) and not pattern.namespace:
+                yield from names(pattern.url_patterns)
+            elif isinstance(pattern, URLPattern):
+                yield pattern.name or ""
+
+    assert set(names(get_resolver().url_patterns)) == {name for name, _ in TABLE} | BY_SESSION
+
+
+def test_reading_never_writes(world: World, gate: Gate) -> None:
+    visitor = visitors.visit_as(
+        visitors.make_person("everything", *EVERYBODY, tenant=world.tenant)
+    )
+    before = visitors.written()
+
+    for name in {name for name, _ in TABLE}:
+        answer = visitor.get(address(name, gate))
+        reads = (name, "GET") in TABLE
+        assert answer.status_code == (200 if reads else 405), name
+
+    assert visitors.written() == before

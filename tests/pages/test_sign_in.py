@@ -1,0 +1,98 @@
+"""Signing in and out: plain, limited, without sign-up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from console.models import AuditEntry
+from tests.harness import PASSWORD, World, as_role
+from tests.pages import visitors
+from tests.pages.visitors import Page
+
+
+def try_password(visitor: visitors.Visitor, username: str, password: str) -> Any:
+    return visitor.post("/accounts/login/", login=username, password=password)
+
+
+def test_the_right_password_leads_home_and_into_the_audit(world: World) -> None:
+    visitor = visitors.nobody()
+
+    answer = try_password(visitor, "bob", PASSWORD)
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    assert visitor.get("/").status_code == 200
+    assert AuditEntry.objects.get().action == "signed_in"
+
+
+def test_a_wrong_password_is_said_in_one_sentence_and_keeps_the_name(world: World) -> None:
+    answer = try_password(visitors.nobody(), "bob", "wrong")
+
+    page = Page(answer)
+    assert "Username and password do not match." in page.text
+    assert page.field("login").attributes["value"] == "bob"
+    assert page.field("password").attributes.get("value", "") == ""
+
+
+def test_too_many_attempts_close_the_door_for_a_while(world: World) -> None:
+    visitor = visitors.nobody()
+    for _ in range(5):
+        try_password(visitor, "bob", "wrong")
+
+    locked = try_password(visitor, "bob", PASSWORD)
+
+    assert "_auth_user_id" not in visitor.client.session
+    assert "too many" in Page(locked).text.lower()
+
+
+def test_somebody_who_is_not_active_stays_out(world: World) -> None:
+    with as_role("placet_owner"):
+        world.bob.is_active = False
+        world.bob.save(update_fields=["is_active"])
+    visitor = visitors.nobody()
+
+    try_password(visitor, "bob", PASSWORD)
+
+    assert "_auth_user_id" not in visitor.client.session
+
+
+def test_signing_in_leads_where_somebody_wanted_to_go_but_never_elsewhere(world: World) -> None:
+    inside = visitors.nobody().post(
+        "/accounts/login/?next=/runs/", login="bob", password=PASSWORD, next="/runs/"
+    )
+    outside = visitors.nobody().post(
+        "/accounts/login/", login="bob", password=PASSWORD, next="https://evil.example/"
+    )
+
+    assert inside.headers["Location"] == "/runs/"
+    assert outside.headers["Location"] == "/"
+
+
+def test_signing_out_asks_first_when_it_is_only_a_link(world: World, bob: Any) -> None:
+    asked = bob.get("/accounts/logout/")
+    assert "Sign out" in Page(asked).texts("button")
+    assert bob.get("/").status_code == 200
+
+    bob.post("/accounts/logout/")
+    assert bob.get("/").status_code == 302
+
+
+@pytest.mark.parametrize("path", ["signup/", "password/reset/", "password/change/", "email/"])
+def test_nothing_else_of_accounts_is_there(world: World, path: str) -> None:
+    assert visitors.nobody().get(f"/accounts/{path}").status_code == 404
+
+
+def test_a_part_of_a_page_sends_the_whole_page_to_sign_in(world: World) -> None:
+    answer = visitors.nobody().get("/inbox/", part=True)
+
+    assert answer.headers["HX-Refresh"] == "true"
+    assert b"Username" not in answer.content
+
+
+@pytest.mark.parametrize("address", ["https://evil.example/", "//evil.example", "javascript:0"])
+def test_the_theme_is_kept_and_leads_back_into_the_console_only(address: str) -> None:
+    answer = visitors.nobody().post("/theme/", theme="dark", next=address)
+
+    assert answer.headers["Location"] == "/"
+    assert answer.cookies["placet_theme"].value == "dark"

@@ -1,0 +1,108 @@
+"""Somebody who looks at pages, with the database rights of the web process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import Any
+
+from django.http import HttpResponse
+from django.test import Client
+
+from approvals.models import Decision, Gate
+from console.models import AuditEntry, User
+from console.roles import set_roles
+from credentials.models import Lease, Scope, Secret
+from runs.models import Event, Run, Step
+from tests.harness import PASSWORD, as_role
+
+ABSENT = "0193d1a0-0000-7000-8000-000000000000"
+STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease)
+VOID = {"meta", "link", "input", "br", "hr", "img"}
+
+
+@dataclass
+class Visitor:
+    """The test client of one person, or of nobody."""
+
+    client: Client = field(default_factory=lambda: Client(SERVER_NAME="localhost"))
+
+    def get(self, path: str, /, *, part: bool = False, **query: Any) -> HttpResponse:
+        headers = {"HX-Request": "true"} if part else {}
+        with as_role("placet_web"):
+            return self.client.get(path, query, headers=headers)
+
+    def post(self, path: str, /, **form: Any) -> HttpResponse:
+        with as_role("placet_web"):
+            return self.client.post(path, form)
+
+
+def nobody() -> Visitor:
+    return Visitor()
+
+
+def visit_as(person: User) -> Visitor:
+    visitor = Visitor()
+    with as_role("placet_web"):
+        visitor.client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+    return visitor
+
+
+def make_person(username: str, *roles: str, tenant: str) -> User:
+    with as_role("placet_owner"):
+        person = User.objects.create_user(username=username, password=PASSWORD, tenant=tenant)
+        set_roles(person, set(roles))
+    return person
+
+
+def written() -> dict[str, int]:
+    """How many rows there are of everything that a page might write."""
+    return {kind.__name__: kind._default_manager.count() for kind in STATE}
+
+
+@dataclass
+class Element:
+    name: str
+    attributes: dict[str, str]
+    text: str = ""
+
+
+class Page(HTMLParser):
+    """The elements of a page with their own and their descendants' text."""
+
+    def __init__(self, response: HttpResponse) -> None:
+        super().__init__()
+        self.elements: list[Element] = []
+        self._open: list[Element] = []
+        self.feed(response.content.decode())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {name: value or "" for name, value in attrs})
+        self.elements.append(element)
+        if tag not in VOID:
+            self._open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        if any(element.name == tag for element in self._open):
+            while self._open.pop().name != tag:
+                pass
+
+    def handle_data(self, data: str) -> None:
+        for element in self._open:
+            element.text += data
+
+    def all(self, name: str) -> list[Element]:
+        return [e for e in self.elements if e.name == name]
+
+    def texts(self, name: str) -> list[str]:
+        return [" ".join(e.text.split()) for e in self.all(name)]
+
+    def field(self, name: str) -> Element:
+        """The one form field of that name."""
+        found = [e for e in self.elements if e.attributes.get("name") == name]
+        assert len(found) == 1, (name, found)
+        return found[0]
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.all("body")[0].text.split())
