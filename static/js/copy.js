@@ -11,8 +11,12 @@ if (navigator.clipboard) {
     const button = event.target.closest("[data-copy]");
     if (!button) return;
     await navigator.clipboard.writeText(button.dataset.copy);
-    document.getElementById("announcements").textContent = "Copied.";
+    const announcements = document.getElementById("announcements");
+    announcements.textContent = "Copied.";
     button.dataset.copied = "yes";
-    setTimeout(() => delete button.dataset.copied, 1500);
+    setTimeout(() => {
+      announcements.textContent = "";
+      delete button.dataset.copied;
+    }, 1500);
   });
 }

@@ -6,6 +6,7 @@ const POLL_MS = 15000;
 const GAP_MS = 300;
 const BASE_MS = 300;
 const CAP_MS = 10000;
+const ANNOUNCED_MS = 3000;
 
 const parts = () => [...document.querySelectorAll("[data-live]")];
 const pulled = new WeakMap();
@@ -109,7 +110,10 @@ document.addEventListener("htmx:afterSwap", (event) => {
 
 function announce(part, before) {
   const now = part.querySelector("[data-announcement]")?.textContent.trim();
-  if (now && now !== before?.trim()) document.getElementById("announcements").textContent = now;
+  if (!now || now === before?.trim()) return;
+  const announcements = document.getElementById("announcements");
+  announcements.textContent = now;
+  setTimeout(() => { announcements.textContent = ""; }, ANNOUNCED_MS);
 }
 
 connect();

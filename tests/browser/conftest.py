@@ -1,0 +1,70 @@
+"""Imported before Django is set up, so the fixtures import what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.browser.web import Console
+    from tests.harness import World
+    from tests.servers import Servers
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.browser)
+
+
+@pytest.fixture(scope="session")
+def address(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the web process of this session answers."""
+    from django.conf import settings
+
+    from tests.browser.web import web_process
+
+    settings.STATIC_ROOT.mkdir(exist_ok=True)
+    with web_process(servers, tmp_path_factory.mktemp("web") / "web.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.web import chromium
+
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps an event loop in this thread, in which Django sees danger to its
+        # connections; there is none, because only this thread uses them.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        launched = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def console(world: World, address: str, browser: Browser) -> Iterator[Console]:
+    """The console of this world; a test fails when the browser complains of anything."""
+    from console.live.publish import publish
+    from runs import dispatch
+    from tests.browser.web import Console, let_people_sign_in
+
+    let_people_sign_in()
+    dispatch.plug_live(publish)
+    opened = Console(address=address, browser=browser, faults=[])
+    yield opened
+    dispatch.plug_live(None)
+    for context in browser.contexts:
+        context.close()
+    assert opened.faults == []

@@ -1,0 +1,163 @@
+"""What can be measured of how pages look: width, contrast, focus, targets. The rest is for eyes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.browser.web import Console, wait_for_live
+from tests.harness import World
+from tests.pages import visitors
+
+LONG_PAYEE = "Gemeinschaftspraxis" * 8
+PHONE = {"width": 390, "height": 844}
+# The text of an element on the nearest background that is not see-through (WCAG 2.2, 1.4.3).
+CONTRASTS = """() => {
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const parts = (colour) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    return canvas.getImageData(0, 0, 1, 1).data;
+  };
+  const light = ([r, g, b]) => [r, g, b]
+    .map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const behind = (element) => {
+    for (let e = element; e; e = e.parentElement) {
+      const found = parts(getComputedStyle(e).backgroundColor);
+      if (found[3] === 255) return found;
+    }
+    return [255, 255, 255];
+  };
+  const poor = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
+    const box = element.getBoundingClientRect();
+    if (!own || box.width < 2 || box.height < 2 || element.closest('[disabled], dialog')) continue;
+    const style = getComputedStyle(element);
+    const [a, b] = [light(parts(style.color)), light(behind(element))].sort((x, y) => y - x);
+    const isLarge = parseFloat(style.fontSize) >= 24;
+    const ratio = (a + 0.05) / (b + 0.05);
+    if (ratio < (isLarge ? 3 : 4.5)) {
+      poor.push(`${element.textContent.trim().slice(0, 40)}: ${ratio.toFixed(2)}`);
+    }
+  }
+  return poor;
+}"""
+FOCUS = """() => {
+  const element = document.activeElement;
+  const seen = [undefined, '::after'].map(part => getComputedStyle(element, part));
+  const isOutlined = seen.some(s => s.outlineStyle !== 'none' && parseFloat(s.outlineWidth) >= 2);
+  const box = element.getBoundingClientRect();
+  const isInView = box.bottom > 0 && box.top < innerHeight;
+  return {what: element.outerHTML.slice(0, 80), isOutlined, isInView,
+          isBody: element === document.body};
+}"""
+
+
+def addresses(world: World) -> list[str]:
+    """Every page, with something on it that is as long as it may be."""
+    run = world.start("paying_to", payee=LONG_PAYEE, amount_minor=99_999_999, currency="EUR")
+    world.policy(name="Large", above_minor=1_000_000, up_to_minor=100_000_000, quorum=2)
+    world.start("refusing")
+    world.park_at_gates(9870)
+    world.settle()
+    gate = world.gates(run)[0]
+    world.decide(gate, world.carol, reason="Checked. " * 20)
+    return [
+        "/", "/inbox/", f"/gates/{gate.id}/", "/runs/", f"/runs/{run.id}/", "/runs/start/",
+        "/runs/start/?workflow=paying", "/secrets/", "/secrets/write/", "/audit/", "/patterns/",
+        "/nowhere/", "/accounts/logout/",
+    ]
+
+
+@pytest.fixture
+def everything(world: World) -> str:
+    """Somebody who may see every page."""
+    roles = ("operator", "reviewer", "auditor", "admin")
+    return visitors.make_person("everything", *roles, tenant=world.tenant).username
+
+
+def without_not_found(console: Console) -> None:
+    """Chromium reports the 404 of the page that is not there."""
+    console.faults[:] = [fault for fault in console.faults if "404" not in fault]
+
+
+@pytest.fixture
+def registered(world: World) -> None:
+    from runs import registry
+    from tests.api.workflows import paying_to
+    from tests.harness import as_role
+
+    assert paying_to.name == "paying_to"
+    with as_role("placet_owner"):
+        registry.register()
+
+
+@pytest.mark.usefixtures("registered")
+def test_no_page_is_wider_than_a_phone(everything: str, world: World, console: Console) -> None:
+    page = console.open(everything, viewport=PHONE)
+    for path in addresses(world):
+        page.goto(path)
+        for closed in page.locator("main details:not([open]) > summary").all()[:3]:
+            closed.click()
+        width = page.evaluate("document.documentElement.scrollWidth")
+        assert width <= PHONE["width"], path
+    without_not_found(console)
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(
+    everything: str, world: World, console: Console, scheme: Any
+) -> None:
+    page = console.open(everything, color_scheme=scheme)
+    for path in addresses(world):
+        page.goto(path)
+        assert page.evaluate(CONTRASTS) == [], path
+    without_not_found(console)
+
+
+def test_what_has_the_focus_is_seen(world: World, console: Console) -> None:
+    gate = world.gates(world.park_at_gates(9870))[0]
+    page = console.open("bob", viewport=PHONE)
+    for path in ("/inbox/", f"/gates/{gate.id}/", f"/runs/{gate.run_id}/"):
+        page.goto(path)
+        wait_for_live(page)
+        assert each_focus_is_seen(page) > 5, path
+
+
+def each_focus_is_seen(page: Page) -> int:
+    for count in range(80):
+        page.keyboard.press("Tab")
+        focus = page.evaluate(FOCUS)
+        if focus["isBody"]:
+            return count
+        assert focus["isOutlined"], focus
+        assert focus["isInView"], focus
+    return 80
+
+
+def test_targets_are_large_enough_for_a_thumb(world: World, console: Console) -> None:
+    gate = world.gates(world.park_at_gates(9870))[0]
+    page = console.open("bob", viewport=PHONE)
+    page.goto(f"/gates/{gate.id}/")
+
+    for target in page.locator("button:visible, nav.nav a, summary:visible, input:visible").all():
+        box = target.bounding_box()
+        assert box is not None
+        assert min(box["width"], box["height"]) >= 24, target
+
+
+def test_the_chosen_theme_is_there_before_any_script(world: World, console: Console) -> None:
+    page = console.open("bob", color_scheme="light")
+    page.locator("#account summary").click()
+    page.get_by_role("button", name="Dark").click()
+
+    html = page.context.request.get("/").text()
+
+    assert '<html lang="en-GB" data-theme="dark">' in html
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(15, 17, 21)"

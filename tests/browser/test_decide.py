@@ -1,0 +1,141 @@
+"""The main job in a browser: with scripts, without, with the keyboard alone."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from approvals.models import Decision
+from runs.models import Run
+from tests.browser.web import Console, wait_for_live
+from tests.harness import World
+from tests.zoo import ledger
+
+
+def test_bob_decides_within_a_minute_of_signing_in(world: World, console: Console) -> None:
+    world.park_at_gates(9870)
+    begin = time.monotonic()
+    page = console.open("bob")
+
+    page.get_by_role("link", name="Inbox").click()
+    page.get_by_role("link", name="GB29").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Pay €98.70 to")
+    page.get_by_label("Reason").fill("Matches the invoice.")
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("You are about to approve")).to_be_visible()
+    assert not Decision.objects.exists()
+    page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("You approved this request.")).to_be_visible()
+    world.settle()
+    expect(page.get_by_text("the payment of €98.70 was cleared")).to_be_visible()
+
+    assert time.monotonic() - begin < 60
+    assert [entry["amount_minor"] for entry in ledger("paid")] == [9870]
+
+
+def test_a_denial_asks_for_the_reason_and_then_is_done(world: World, console: Console) -> None:
+    gate = world.gates(world.park_at_gates(9870))[0]
+    page = console.open("bob")
+    page.goto(f"/gates/{gate.id}/")
+
+    page.get_by_role("button", name="Deny").click()
+    expect(page.get_by_text("Say why you deny it")).to_be_visible()
+    console.faults.clear()  # Chromium reports the 422 of the refused form.
+    page.get_by_label("Reason").fill("Not our supplier.")
+    page.get_by_role("button", name="Deny").click()
+    world.settle()
+
+    expect(page.get_by_text("was refused. Nothing was paid.")).to_be_visible()
+    assert Decision.objects.get().reason == "Not our supplier."
+
+
+def test_everything_works_without_scripts(world: World, console: Console) -> None:
+    page = console.open("alice", java_script_enabled=False)
+    page.get_by_role("link", name="Start a run").click()
+    page.get_by_role("link", name="paying", exact=True).click()
+    page.get_by_label("amounts").fill("[4200]")
+    page.get_by_role("button", name="Start the run").click()
+    expect(page.get_by_role("heading", name="paying")).to_be_visible()
+    world.settle()
+
+    page = console.open("bob", java_script_enabled=False)
+    page.get_by_role("link", name="Inbox").click()
+    expect(page.get_by_text("UTC").first).to_be_visible()
+    page.get_by_role("link", name="GB29").click()
+    page.get_by_role("button", name="Approve").click()
+    page.get_by_role("button", name="Approve").click()
+    world.settle()
+    page.reload()
+    expect(page.get_by_text("the payment of €42.00 was cleared")).to_be_visible()
+
+    page.locator("#account summary").click()
+    page.get_by_role("button", name="Dark").click()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    page.locator("#account summary").click()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Username")).to_be_visible()
+    assert Run.objects.get().status == "succeeded"
+
+
+def press(page: Page, *keys: str) -> None:
+    for key in keys:
+        page.keyboard.press(key)
+
+
+def focused(page: Page) -> str:
+    return str(page.evaluate("document.activeElement.textContent.trim()"))
+
+
+def test_the_keyboard_alone_is_enough(world: World, console: Console) -> None:
+    world.park_at_gates(9870, 4200)
+    page = console.open("bob")
+    wait_for_live(page)
+
+    press(page, "g", "i")
+    page.wait_for_url("**/inbox/")
+    press(page, "j", "j", "k")
+    assert focused(page) == "GB29NWBK60161331926810"
+    press(page, "Enter")
+    page.wait_for_url("**/gates/*/")
+    expect(page.get_by_role("button", name="Approve")).to_be_visible()
+    for _ in range(60):
+        press(page, "Tab")
+        if page.evaluate("document.activeElement.name") == "reason":
+            break
+    page.keyboard.type("Seen: g r j k ? /")
+    press(page, "Tab", "Tab")
+    assert focused(page) == "Approve"
+    press(page, "Enter")
+    expect(page.get_by_text("You are about to approve")).to_be_visible()
+    page.get_by_role("button", name="Approve").focus()
+    press(page, "Enter")
+    expect(page.get_by_text("You approved this request.")).to_be_visible()
+    assert Decision.objects.get().reason == "Seen: g r j k ? /"
+
+
+def test_the_keys_are_shown_and_the_search_is_reached(world: World, console: Console) -> None:
+    page = console.open("bob")
+    page.goto("/inbox/")
+    wait_for_live(page)
+
+    press(page, "?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
+    press(page, "Escape", "/")
+
+    assert page.evaluate("document.activeElement.id") == "id_q"
+
+
+@pytest.mark.parametrize("where", ["gate", "inbox"])
+def test_no_single_key_decides(world: World, console: Console, where: str) -> None:
+    gate = world.gates(world.park_at_gates(9870))[0]
+    page = console.open("bob")
+    page.goto(f"/gates/{gate.id}/" if where == "gate" else "/inbox/")
+    wait_for_live(page)
+
+    for key in [*"abcdefhilmnopqstuvwxyz0123456789", "Enter", "Space"]:
+        press(page, key)
+
+    assert not Decision.objects.exists()
+    assert "confirm" not in page.title().lower()

@@ -1,0 +1,158 @@
+"""Open pages follow what happens, within a second, without losing what somebody does there."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from approvals.models import Gate
+from tests.browser.web import Console, let_people_sign_in, wait_for_live
+from tests.harness import World
+from tests.pages import visitors
+from tests.servers import Servers
+
+WITHIN_MS = 1000
+
+
+def took_ms(happens: Callable[[], object], is_seen: Callable[[], object]) -> float:
+    happens()
+    begin = time.monotonic()
+    is_seen()
+    return (time.monotonic() - begin) * 1000
+
+
+def test_a_gate_appears_in_an_open_inbox_and_greys_out_when_decided(
+    world: World, console: Console
+) -> None:
+    page = console.open("bob")
+    page.goto("/inbox/")
+    wait_for_live(page)
+    expect(page.get_by_text("Nothing waits for you")).to_be_visible()
+    page.evaluate("window.isSamePage = true")
+
+    row = page.locator("tr", has_text="€98.70")
+    appeared = took_ms(lambda: world.park_at_gates(9870), lambda: row.wait_for(timeout=5000))
+    assert appeared < WITHIN_MS
+    expect(page.locator("#inbox-count")).to_contain_text("1")
+
+    gate = Gate.objects.get()
+    world.decide(gate, world.carol)
+    closed = page.locator("tr.is-closed", has_text="€98.70")
+    assert took_ms(world.settle, lambda: closed.wait_for(timeout=5000)) < WITHIN_MS
+    expect(page.locator("#inbox-count")).not_to_contain_text("1")
+    assert page.evaluate("window.isSamePage")
+
+
+def test_the_page_of_a_run_moves_on_and_keeps_focus_and_open_details(
+    world: World, console: Console
+) -> None:
+    run = world.park_at_gates(9870, 4200)
+    page = console.open("alice")
+    page.goto(f"/runs/{run.id}/")
+    wait_for_live(page)
+    expect(page.get_by_text("It waits for 2 payments")).to_be_visible()
+    page.locator("#step-1 > summary").click()
+    page.locator("#step-1 > summary").focus()
+
+    world.approve_all(run)
+    ended = page.get_by_role("region", name="State").get_by_text("It ended well.")
+    assert took_ms(world.settle, lambda: ended.wait_for(timeout=5000)) < WITHIN_MS
+
+    assert page.evaluate("document.activeElement.closest('details').id") == "step-1"
+    assert page.locator("#step-1").get_attribute("open") is not None
+    expect(page.locator("#announcements")).to_have_text("It ended well.")
+    expect(page.get_by_role("button", name="Cancel the run")).to_be_hidden()
+
+
+def test_a_gate_that_others_close_takes_its_buttons_away(world: World, console: Console) -> None:
+    gate = world.gates(world.park_at_gates(9870))[0]
+    page = console.open("bob")
+    page.goto(f"/gates/{gate.id}/")
+    wait_for_live(page)
+    page.get_by_label("Reason").fill("Half a thought")
+
+    world.decide(gate, world.carol)
+    world.settle()
+
+    expect(page.get_by_text("the payment of €98.70 was cleared")).to_be_visible()
+    expect(page.get_by_role("button", name="Approve")).to_be_hidden()
+
+
+def test_the_digest_is_computed_again_by_the_browser(world: World, console: Console) -> None:
+    gate = world.gates(world.park_at_gates(9870))[0]
+    page = console.open("bob")
+    page.goto(f"/gates/{gate.id}/")
+
+    expect(page.get_by_text("Checked by your browser")).to_be_visible()
+    expect(page.get_by_text("another digest")).to_be_hidden()
+
+
+def test_live_updates_come_back_after_the_broker_was_away(
+    world: World, console: Console, servers: Servers
+) -> None:
+    page = console.open("bob")
+    page.goto("/inbox/")
+    wait_for_live(page)
+
+    servers.valkey.stop()
+    servers.valkey.start()
+    world.park_at_gates(9870)
+
+    page.locator("tr", has_text="€98.70").wait_for(timeout=20_000)
+
+
+def socket_address(console: Console) -> str:
+    return console.address.replace("http", "ws") + "/live/"
+
+
+def cookies(console: Console, username: str) -> dict[str, str]:
+    page = console.open(username)
+    pairs = [f"{c['name']}={c['value']}" for c in page.context.cookies()]
+    return {"Cookie": "; ".join(pairs)}
+
+
+def test_the_socket_is_for_signed_in_people_of_this_origin(
+    world: World, console: Console
+) -> None:
+    signed_in = cookies(console, "bob")
+    address = socket_address(console)
+
+    with connect(address, origin=console.address, additional_headers=signed_in):
+        pass
+    with pytest.raises(InvalidStatus), connect(address, origin=console.address):
+        pass
+    with (
+        pytest.raises(InvalidStatus),
+        connect(address, origin="https://evil.example", additional_headers=signed_in),
+    ):
+        pass
+
+
+def test_a_socket_carries_ids_of_its_own_tenant_and_nothing_else(
+    world: World, console: Console
+) -> None:
+    visitors.make_person("olivia", "reviewer", tenant="elsewhere")
+    let_people_sign_in()
+    address = socket_address(console)
+    with (
+        connect(address, origin=console.address, additional_headers=cookies(console, "bob")) as own,
+        connect(
+            address, origin=console.address, additional_headers=cookies(console, "olivia")
+        ) as foreign,
+    ):
+        run = world.park_at_gates(9870)
+
+        hint = own.recv(timeout=5)
+        while '"all"' in str(hint):
+            hint = own.recv(timeout=5)
+        assert set(json.loads(hint)) == {"subject", "id", "seq"}
+        assert str(run.id) in str(hint) or '"gate"' in str(hint)
+        with pytest.raises(TimeoutError):
+            while True:
+                assert '"all"' in str(foreign.recv(timeout=1))

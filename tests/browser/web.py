@@ -1,0 +1,108 @@
+"""The web process and the browser, as people have them; the other processes are played."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from console.models import User
+from tests.harness import PASSWORD, as_role
+from tests.servers import Servers
+
+START_SECONDS = 30.0
+
+
+@contextlib.contextmanager
+def web_process(servers: Servers, log: Path) -> Iterator[str]:
+    """A uvicorn of its own with the environment of `web`; gives its address."""
+    port = _free_port()
+    environment = servers.environment("web") | {"PLACET_PORT": str(port)}
+    command = [
+        sys.executable, "-m", "uvicorn", "console.asgi:application",
+        "--port", str(port), "--log-level", "warning",
+    ]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
+        address = f"http://127.0.0.1:{port}"
+        _wait_until_it_answers(address, process, log)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_it_answers(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{address}/healthz"):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"The web process did not start:\n{log.read_text()}")
+
+
+def let_people_sign_in() -> None:
+    """The tests' people have cheap password hashes, which the web process does not take."""
+    encoded = Argon2PasswordHasher().encode(PASSWORD, "placet-tests")
+    with as_role("placet_owner"):
+        User.objects.update(password=encoded)
+
+
+@dataclass
+class Console:
+    """The console in a browser: sign in as somebody, look at pages."""
+
+    address: str
+    browser: Browser
+    faults: list[str]
+
+    def open(self, username: str, **context: Any) -> Page:
+        """A new browser profile, signed in as this person, at Home."""
+        page = self.profile(**context).new_page()
+        self._listen(page)
+        page.goto(f"{self.address}/accounts/login/")
+        page.get_by_label("Username").fill(username)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url(f"{self.address}/")
+        return page
+
+    def profile(self, **context: Any) -> BrowserContext:
+        return self.browser.new_context(base_url=self.address, **context)
+
+    def _listen(self, page: Page) -> None:
+        """What the browser complains of: broken scripts, refused styles, missing files."""
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
+        page.on(
+            "console",
+            lambda message: message.type == "error" and self.faults.append(message.text),
+        )
+
+
+def wait_for_live(page: Page) -> None:
+    """Until the page's socket is open."""
+    page.wait_for_selector("html[data-connected]", state="attached")
+
+
+def chromium() -> str | None:
+    """The browser to drive: the system's, unless playwright has one of its own."""
+    found = [p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.access(p, os.X_OK)]
+    return os.environ.get("PLACET_CHROMIUM") or (found[0] if found else None)
