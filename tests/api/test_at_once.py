@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 from django.db import connections
 
+from approvals.models import Decision
 from console.models import AuditEntry
 from runs import points
 from runs.models import Run
 from tests.api import callers
+from tests.harness import World, admin
 
 START = {"workflow": "adding", "input": {"numbers": [1]}}
 
@@ -70,6 +73,42 @@ def test_twelve_equal_calls_at_once_start_one_run(alice: callers.Caller) -> None
     assert sum("Idempotent-Replayed" not in answer.headers for answer in done) == 1
     assert Run.objects.count() == 1
     assert AuditEntry.objects.filter(action="run_started").count() == 1
+
+
+def test_two_equal_decisions_at_once_are_one_vote_and_one_audit_entry(world: World) -> None:
+    (gate,) = world.gates(world.park_at_gates(100))
+    bob = callers.with_token(world.bob)
+    body = {"verdict": "approve", "digest": bytes(gate.digest).hex()}
+    with ThreadPoolExecutor(2) as threads, admin() as superuser:
+        with superuser.transaction():
+            # Both calls come as far as the run's lock before either may have it.
+            superuser.execute(
+                "SELECT 1 FROM runs_claim WHERE run_id = %s FOR UPDATE", [gate.run_id]
+            )
+            calls = [threads.submit(_decide, bob, gate.id, body) for _ in range(2)]
+            wait_for_locks(2)
+        answers = [call.result(timeout=20) for call in calls]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].content == answers[1].content
+    assert Decision.objects.count() == 1
+    assert AuditEntry.objects.filter(action="decided").count() == 1
+
+
+def wait_for_locks(number: int) -> None:
+    """Until so many connections wait for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    until = time.monotonic() + 15
+    with admin() as observer:
+        while observer.execute(waiting).fetchone() != (number,):
+            assert time.monotonic() < until, "The calls never came to the lock."
+            time.sleep(0.02)
+
+
+def _decide(caller: callers.Caller, gate_id: Any, body: Any) -> Any:
+    try:
+        return callers.Caller(headers=caller.headers).post(f"gates/{gate_id}/decisions", body)
+    finally:
+        connections.close_all()
 
 
 def _call(caller: callers.Caller) -> Any:

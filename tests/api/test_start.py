@@ -57,9 +57,19 @@ def test_the_same_key_with_another_request_is_refused(alice: callers.Caller) -> 
 
 
 def test_the_same_key_for_another_path_is_refused(alice: callers.Caller) -> None:
-    run = alice.post("runs", START, Idempotency_Key="k1").json()
-    other = alice.post(f"runs/{run['id']}/cancel", Idempotency_Key="k1")
-    assert callers.problem(other) == (422, "idempotency-mismatch")
+    one, other = (alice.post("runs", START).json()["id"] for _ in range(2))
+    assert alice.post(f"runs/{one}/cancel", Idempotency_Key="k1").status_code == 202
+    answer = alice.post(f"runs/{other}/cancel", Idempotency_Key="k1")
+    assert callers.problem(answer) == (422, "idempotency-mismatch")
+    assert Run.objects.get(id=other).cancel_requested_at is None
+
+
+def test_a_key_belongs_to_the_person_who_sent_it(world: World, alice: callers.Caller) -> None:
+    run = alice.post("runs", START).json()["id"]
+    anna = callers.with_token(callers.make_person("anna", "operator", tenant=world.tenant))
+    alice.post(f"runs/{run}/cancel", Idempotency_Key="k1")
+    answer = anna.post(f"runs/{run}/cancel", Idempotency_Key="k1")
+    assert answer.status_code == 202 and "Idempotent-Replayed" not in answer.headers
 
 
 def test_a_key_that_started_the_run_for_somebody_else_answers_200(
