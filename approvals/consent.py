@@ -20,12 +20,8 @@ def verify(step: Step, tool: Tool, arguments: dict[str, Any]) -> None:
     Raises `ConsentMismatch` unless its digest is the one that the clearance, the gate and
     enough distinct approvals bear, and no denial stands against it.
     """
-    clearance = (
-        Clearance.objects.select_related("gate", "gate__policy")
-        .filter(pk=step.clearance_id, step=step)
-        .first()
-    )
-    if clearance is None:
+    clearance = Clearance.objects.select_related("gate__policy").filter(step=step).first()
+    if clearance is None or clearance.pk != step.clearance_id:
         raise ConsentMismatch(f"{tool.name} has no clearance; nothing was sent.")
     gate = clearance.gate
     rebuilt = envelope.digest(_rebuild(gate, step, tool, arguments))

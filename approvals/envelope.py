@@ -12,10 +12,18 @@ from runs.models import Step
 TAG = b"placet/approval/v1\0"
 VERSION = 1
 
-_FIRST = "calm bold quick still warm cool deep high soft loud dark pale wide slim brave clear".split()
-_SECOND = "red blue green amber white black silver golden pink grey olive coral ivory plum teal rust".split()
-_THIRD = "otter falcon maple river harbor lantern meadow pepper violin anchor cedar comet ember glacier island kettle".split()
-_FOURTH = "walks sings waits rests turns climbs drifts glows leans moves opens plays reads sails shines stands".split()
+# Sixteen words for each half of a byte; four of them read as a small sentence.
+_WORDS = [
+    line.split()
+    for line in (
+        "calm bold quick still warm cool deep high soft loud dark pale wide slim brave clear",
+        "red blue green amber white black silver golden pink grey olive coral ivory plum teal rust",
+        "otter falcon maple river harbor lantern meadow pepper "
+        "violin anchor cedar comet ember glacier island kettle",
+        "walks sings waits rests turns climbs drifts glows "
+        "leans moves opens plays reads sails shines stands",
+    )
+]
 
 
 def build(
@@ -91,7 +99,5 @@ def phrase(digest: bytes) -> str:
 
     They carry 16 of its 256 bits, so the full digest stands beside them.
     """
-    first, second = bytes(digest)[0], bytes(digest)[1]
-    return " ".join(
-        [_FIRST[first >> 4], _SECOND[first & 15], _THIRD[second >> 4], _FOURTH[second & 15]]
-    )
+    halves = [half for byte in bytes(digest)[:2] for half in (byte >> 4, byte & 15)]
+    return " ".join(words[half] for words, half in zip(_WORDS, halves, strict=True))

@@ -49,7 +49,9 @@ def _keep(step_id: UUID) -> bool:
 def _open(step: Step) -> bool:
     arguments = canonical.decode(step.arguments)
     declaration = step.declaration
-    assert declaration is not None, "a money step has a declaration: see runs_step_effect_is_declared"
+    assert declaration is not None, (
+        "a money step has a declaration: see runs_step_effect_is_declared"
+    )
     money = envelope.money_of(declaration.body, arguments)
     policy = policies.first_match(policies.rules(step.tenant), tool=step.name, money=money)
     because = policies.why_held(
@@ -137,19 +139,17 @@ def _close(gate: Gate, step: Step) -> bool:
     if gate.status != Gate.Status.OPEN:
         return False
     if step.status != Step.Status.HELD:
-        return _end(gate, step, Gate.Status.WITHDRAWN, actor="gatekeeper")
-    denial = gate.decisions.filter(verdict=Decision.Verdict.DENY).first()
-    if denial is not None:
+        return _end(gate, step, Gate.Status.WITHDRAWN)
+    if (denial := gate.decisions.filter(verdict=Decision.Verdict.DENY).first()) is not None:
         message = f"{_username(denial.person_id)} denied it: {denial.reason}"
         _deny(gate, step, Gate.Status.DENIED, {"kind": "Denied", "message": message})
-        return True
-    if gate.expires_at <= database_now():
+    elif gate.expires_at <= database_now():
         message = "Nobody consented in time, so it is refused."
         _deny(gate, step, Gate.Status.EXPIRED, {"kind": "Expired", "message": message})
-        return True
-    if len(_eligible_approvals(gate)) < gate.quorum:
+    elif len(_eligible_approvals(gate)) >= gate.quorum:
+        _clear(gate, step)
+    else:
         return False
-    _clear(gate, step)
     return True
 
 
@@ -173,12 +173,12 @@ def _clear(gate: Gate, step: Step) -> None:
         expires_at=database_now() + timedelta(seconds=limits.CLEARANCE_SECONDS),
     )
     transitions.clear(step.id, clearance.id, actor="gatekeeper")
-    _end(gate, step, Gate.Status.APPROVED, actor="gatekeeper")
+    _end(gate, step, Gate.Status.APPROVED)
 
 
 def _deny(gate: Gate, step: Step, status: str, error: dict[str, str]) -> None:
     transitions.deny(step.id, error, actor="gatekeeper")
-    _end(gate, step, status, actor="gatekeeper")
+    _end(gate, step, status)
 
 
 def _lapse(gate: Gate, step: Step) -> bool:
@@ -194,7 +194,7 @@ def _lapse(gate: Gate, step: Step) -> bool:
     return True
 
 
-def _end(gate: Gate, step: Step, status: str, *, actor: str) -> bool:
+def _end(gate: Gate, step: Step, status: str) -> bool:
     count = Gate.objects.filter(pk=gate.pk, status=Gate.Status.OPEN).update(
         status=status, closed_at=Now()
     )
@@ -202,7 +202,7 @@ def _end(gate: Gate, step: Step, status: str, *, actor: str) -> bool:
         raise ClaimMissed(f"The gate {gate.pk} is closed already.")
     body = {"gate": str(gate.id), "status": str(status)}
     seq = journal.append(
-        step.run_id, "gate.closed", body, position=step.position, actor=actor
+        step.run_id, "gate.closed", body, position=step.position, actor="gatekeeper"
     )
     dispatch.show(gate.tenant, "gate", gate.id, seq)
     logger.info("gate %s is %s", gate.id, status)
@@ -238,4 +238,3 @@ def database_now() -> Any:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         return cursor.fetchone()[0]
-

@@ -19,9 +19,7 @@ class Reviewer(models.Model):
 
     tenant = models.CharField(max_length=63)
     group = models.CharField(max_length=63)
-    person = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
-    )
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     since = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -138,9 +136,7 @@ class Decision(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id)
     tenant = models.CharField(max_length=63)
     gate = models.ForeignKey(Gate, on_delete=models.PROTECT, related_name="decisions")
-    person = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
-    )
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=16, choices=Verdict)
     reason = models.CharField(max_length=1000, default="")
     digest = models.BinaryField()

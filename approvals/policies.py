@@ -40,9 +40,7 @@ def why_held(policy: Policy | None, *, tool: str, money: dict[str, Any], request
             " so nobody may clear it."
         )
     eligible = (
-        Reviewer.objects.filter(
-            tenant=policy.tenant, group=policy.group, person__is_active=True
-        )
+        Reviewer.objects.filter(tenant=policy.tenant, group=policy.group, person__is_active=True)
         .exclude(person_id=requester_id)
         .count()
     )
@@ -77,9 +75,7 @@ def publish_policy(
     if not 1 <= quorum <= limits.MAX_QUORUM:
         raise PolicyRefused(f"A quorum is from 1 to {limits.MAX_QUORUM}.")
     if not 1 <= expires_after_seconds <= limits.MAX_EXPIRY_SECONDS:
-        raise PolicyRefused(
-            f"A gate stays open from 1 to {limits.MAX_EXPIRY_SECONDS} seconds."
-        )
+        raise PolicyRefused(f"A gate stays open from 1 to {limits.MAX_EXPIRY_SECONDS} seconds.")
     if not name.strip() or not tool.strip() or not group.strip():
         raise PolicyRefused("A policy needs a name, a tool and a group of reviewers.")
     with transaction.atomic():

@@ -9,8 +9,12 @@ APPEND_ONLY = ["approvals_decision", "approvals_clearance", "approvals_clearance
 _READ = {
     table: ["SELECT"]
     for table in (
-        "approvals_reviewer", "approvals_policy", "approvals_gate", "approvals_decision",
-        "approvals_clearance", "approvals_clearanceuse",
+        "approvals_reviewer",
+        "approvals_policy",
+        "approvals_gate",
+        "approvals_decision",
+        "approvals_clearance",
+        "approvals_clearanceuse",
     )
 }
 
@@ -32,7 +36,10 @@ GRANTS: Grants = {
     "placet_executor": {
         table: ["SELECT"]
         for table in (
-            "approvals_gate", "approvals_policy", "approvals_decision", "approvals_clearance",
+            "approvals_gate",
+            "approvals_policy",
+            "approvals_decision",
+            "approvals_clearance",
             "approvals_clearanceuse",
         )
     },

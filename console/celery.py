@@ -1,6 +1,7 @@
 """Celery: carries hints, runs slices. Nothing here is trusted to arrive, or to arrive once.
 
-The settings are those that the known traps of Celery ask for. No ETA and no countdown anywhere: timers are rows.
+The settings are those that the known traps of Celery ask for. No ETA and no countdown
+anywhere: timers are rows.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from celery.worker import state
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
-from django.conf import settings  # noqa: E402  (after the module that names the settings)
+from django.conf import settings
 
 logger = logging.getLogger(__name__)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from django.db import connections, transaction
+
 import approvals.rights
 import credentials.rights
 import runs.rights
-from django.db import connections, transaction
 
 ROLES = ("placet_web", "placet_gatekeeper", "placet_worker", "placet_executor", "placet_auditor")
 READ_WRITE = ["SELECT", "INSERT", "UPDATE", "DELETE"]
@@ -58,7 +59,10 @@ def declared() -> dict[str, dict[str, list[str]]]:
     """The rights of all rooms: role -> table -> rights."""
     rights: dict[str, dict[str, list[str]]] = {role: dict(_MIGRATIONS) for role in ROLES}
     for room in (
-        runs.rights.GRANTS, approvals.rights.GRANTS, credentials.rights.GRANTS, CONSOLE,
+        runs.rights.GRANTS,
+        approvals.rights.GRANTS,
+        credentials.rights.GRANTS,
+        CONSOLE,
     ):
         for role, tables in room.items():
             merged = defaultdict(list, rights[role])

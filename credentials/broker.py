@@ -17,14 +17,20 @@ from django.db.models import BooleanField, ExpressionWrapper, Func, Q
 from django.db.models.fields import DateTimeField
 
 from credentials import redaction, vault
-from credentials.errors import InvalidSecret, NoVaultIdentity, VaultForbidden, VaultNotFound
+from credentials.errors import (
+    InvalidSecret,
+    NoVaultIdentity,
+    VaultError,
+    VaultForbidden,
+    VaultNotFound,
+)
 from credentials.fields import check_fields
 from credentials.models import Lease, Secret
 from credentials.paths import vault_path
 from credentials.scopes import is_in_scope
 from credentials.values import SecretRef
 from runs.effects import ClaimedStep
-from runs.errors import CredentialRefused
+from runs.errors import CredentialRefused, CredentialUnavailable
 from runs.models import Step, StepClaim
 
 
@@ -46,8 +52,8 @@ class VaultProvider:
     def lease(self, claimed: ClaimedStep) -> Iterator[Credential]:
         """The credential of a claimed step; its values are forgotten when the block ends.
 
-        Raises CredentialRefused where the answer is no, and a VaultError where the vault
-        could not answer: then nothing was attempted, and another try may go better.
+        Raises CredentialRefused where the answer is no, and CredentialUnavailable where the
+        vault could not answer: then nothing was attempted, and another try may go better.
         An exception that leaves the block leaves it scrubbed.
 
         This is where a warrant will be shown: it becomes part of `ClaimedStep`, and the read
@@ -99,9 +105,7 @@ def _checked_secret(claimed: ClaimedStep) -> Secret:
 
 def _find_step(claimed: ClaimedStep) -> Step | None:
     steps = Step.objects.select_related("declaration")
-    return steps.filter(
-        tenant=claimed.tenant, id=claimed.step_id, run_id=claimed.run_id
-    ).first()
+    return steps.filter(tenant=claimed.tenant, id=claimed.step_id, run_id=claimed.run_id).first()
 
 
 def _refusals(claimed: ClaimedStep, step: Step | None) -> Iterator[str]:
@@ -147,6 +151,8 @@ def _read(session: vault.SecretReader, secret: Secret) -> vault.SecretVersion:
         check_fields(secret.path, found.fields)
     except (VaultForbidden, VaultNotFound, InvalidSecret) as error:
         raise CredentialRefused(str(error)) from None
+    except VaultError as error:
+        raise CredentialUnavailable(str(error)) from None
     return found
 
 

@@ -74,7 +74,12 @@ class RunContext:
     """The `run` of `def workflow(run, ...)`."""
 
     def __init__(
-        self, *, claim: Held, tenant: str, seed: bytes, journal: dict[int, Entry],
+        self,
+        *,
+        claim: Held,
+        tenant: str,
+        seed: bytes,
+        journal: dict[int, Entry],
         show_progress: Callable[[Held, int, int, str], None],
     ) -> None:
         self._claim = claim
@@ -104,9 +109,7 @@ class RunContext:
             raise InvalidArguments(f"{tool!r} is not a tool: declare it with @tool.")
         return Prepared(tool=tool, arguments=tool.arguments(arguments))
 
-    def gather(
-        self, calls: Iterable[Prepared], *, return_exceptions: bool = False
-    ) -> list[Any]:
+    def gather(self, calls: Iterable[Prepared], *, return_exceptions: bool = False) -> list[Any]:
         """Runs several steps; returns their results in the order of the calls.
 
         All of them settle. Then the first failure in that order is raised, or, with
@@ -135,11 +138,21 @@ class RunContext:
         arguments = canonical.encode({"seconds": span.total_seconds()})
         entry = self._recorded(position, "sleep", "sleep", arguments)
         if entry is None:
-            self._record(position, "sleep", "sleep", arguments, "waiting", "step.waiting", wait=span)
+            self._record(
+                position,
+                "sleep",
+                "sleep",
+                arguments,
+                status="waiting",
+                event="step.waiting",
+                wait=span,
+            )
         elif entry.status == "succeeded":
             return
         elif entry.is_due:
-            self._record(position, "sleep", "sleep", arguments, "succeeded", "step.succeeded")
+            self._record(
+                position, "sleep", "sleep", arguments, status="succeeded", event="step.succeeded"
+            )
             return
         raise Parked(f"its sleep of {span} to end")
 
@@ -153,7 +166,13 @@ class RunContext:
         now = datetime.now(UTC)
         result = canonical.encode(now.isoformat())
         self._record(
-            position, "now", "now", arguments, "succeeded", "step.succeeded", result=result
+            position,
+            "now",
+            "now",
+            arguments,
+            status="succeeded",
+            event="step.succeeded",
+            result=result,
         )
         return now
 
@@ -250,25 +269,50 @@ class RunContext:
         common: dict[str, Any] = {"attempt": attempt, "failures": failures, "took": took}
         if error is None:
             self._record(
-                position, "tool", tool.name, call.arguments, "succeeded", "step.succeeded",
-                result=result, **common,
+                position,
+                "tool",
+                tool.name,
+                call.arguments,
+                status="succeeded",
+                event="step.succeeded",
+                result=result,
+                **common,
             )
             return (canonical.decode(result or b"null"),)
         common |= {"error": error, "body": canonical.encode({"error": error})}
         if is_final or failures >= tool.retry.attempts:
             self._record(
-                position, "tool", tool.name, call.arguments, "failed", "step.failed", **common
+                position,
+                "tool",
+                tool.name,
+                call.arguments,
+                status="failed",
+                event="step.failed",
+                **common,
             )
             return StepFailed(error["message"], step=tool.name, kind=error["kind"])
         wait = timedelta(seconds=random.uniform(0, tool.retry.longest_wait_seconds(failures)))
         self._record(
-            position, "tool", tool.name, call.arguments, "ready", "step.attempt_failed",
-            wait=wait, **common,
+            position,
+            "tool",
+            tool.name,
+            call.arguments,
+            status="ready",
+            event="step.attempt_failed",
+            wait=wait,
+            **common,
         )
         raise Parked(f"the next attempt of {tool.name}, after: {error['message']}")
 
     def _record(
-        self, position: int, kind: str, name: str, arguments: bytes, status: str, event: str,
+        self,
+        position: int,
+        kind: str,
+        name: str,
+        arguments: bytes,
+        *,
+        status: str,
+        event: str,
         **more: Any,
     ) -> None:
         is_cancelling = transitions.record(

@@ -204,9 +204,7 @@ def _model(function: Callable[..., Any], name: str) -> type[pydantic.BaseModel]:
     return pydantic.create_model(name, __config__=config, **fields)
 
 
-def _validated(
-    model: type[pydantic.BaseModel], name: str, given: dict[str, Any]
-) -> dict[str, Any]:
+def _validated(model: type[pydantic.BaseModel], name: str, given: dict[str, Any]) -> dict[str, Any]:
     try:
         return model.model_validate(given).model_dump()
     except pydantic.ValidationError as error:

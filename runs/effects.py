@@ -27,6 +27,7 @@ from runs.errors import (
     ClaimMissed,
     ConsentMismatch,
     CredentialRefused,
+    CredentialUnavailable,
     Fenced,
     NotCanonical,
     NotRegistered,
@@ -38,6 +39,9 @@ from runs.points import reach
 from runs.transitions import Outcome
 
 logger = logging.getLogger(__name__)
+
+PUT_OFF_SECONDS = 10.0
+"""How long, at most, until a step is tried again that found the vault away."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +79,7 @@ class CredentialProvider(Protocol):
     """
 
     def lease(self, claimed: ClaimedStep) -> AbstractContextManager[Credential]:
-        """Raises `CredentialRefused` with a sentence."""
+        """Raises `CredentialRefused`, or `CredentialUnavailable` where asking again may help."""
         ...
 
 
@@ -197,10 +201,13 @@ def _attempt(held: Held, step: Step, attempt: int) -> Outcome:
             return _stopped(error)
         try:
             with _credential(held, step, tool, attempt) as credential:
-                return _call(held, step, tool, arguments, credential, attempt)
+                return _call(held, step, tool, arguments, credential, attempt=attempt)
         except CredentialRefused as error:
             logger.error("refused: %s", error)
             return _stopped(error)
+        except CredentialUnavailable as error:
+            logger.warning("put off: %s", error)
+            return _put_off(error)
 
 
 def _proven(step: Step) -> tuple[Tool, dict[str, Any]]:
@@ -220,7 +227,9 @@ def _proven(step: Step) -> tuple[Tool, dict[str, Any]]:
         raise ConsentMismatch(f"The arguments of {step.name} are not those that were declared.")
     if tool.money is not None:
         if _verifier is None:
-            raise ConsentMismatch("Nothing is plugged in that could prove consent; nothing was sent.")
+            raise ConsentMismatch(
+                "Nothing is plugged in that could prove consent; nothing was sent."
+            )
         _verifier(step, tool, arguments)
     return tool, arguments
 
@@ -249,7 +258,12 @@ def _credential(held: Held, step: Step, tool: Tool, attempt: int) -> Iterator[Cr
 
 
 def _call(
-    held: Held, step: Step, tool: Tool, arguments: dict[str, Any], credential: Credential,
+    held: Held,
+    step: Step,
+    tool: Tool,
+    arguments: dict[str, Any],
+    credential: Credential,
+    *,
     attempt: int,
 ) -> Outcome:
     call = EffectCall(
@@ -295,6 +309,16 @@ def _failed(error: dict[str, str]) -> Outcome:
 def _stopped(error: Exception) -> Outcome:
     """Nothing was sent: the step fails for good, and the reason says so."""
     return _failed(described(error))
+
+
+def _put_off(error: Exception) -> Outcome:
+    """Nothing was sent, and nothing is known against sending it later: no failure is counted."""
+    return Outcome(
+        status="ready",
+        event="step.put_off",
+        error=described(error),
+        wait_seconds=random.uniform(PUT_OFF_SECONDS / 2, PUT_OFF_SECONDS),
+    )
 
 
 def _failed_for_now(tool: Tool, step: Step, error: dict[str, str]) -> Outcome:

@@ -63,6 +63,10 @@ class CredentialRefused(RunsError):
     """The tool's secret may not be used for this step."""
 
 
+class CredentialUnavailable(RunsError):
+    """The vault could not answer; nothing was attempted, and another try may go better."""
+
+
 class ConsentMismatch(RunsError):
     """What is about to be sent differs from what was consented to (lock 4)."""
 

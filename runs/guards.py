@@ -76,8 +76,8 @@ CREATE TRIGGER runs_step_guard BEFORE UPDATE ON runs_step
 CREATE FUNCTION runs_guard_new_step() RETURNS trigger LANGUAGE plpgsql
     SET search_path = public, pg_temp AS $$
 BEGIN
-    IF NEW.is_remote AND NEW.status NOT IN ('held', 'ready') OR NEW.is_money AND NEW.status <> 'held'
-    THEN
+    IF NEW.is_remote AND NEW.status NOT IN ('held', 'ready')
+        OR NEW.is_money AND NEW.status <> 'held' THEN
         RAISE EXCEPTION 'step birth: a step of the executor cannot begin as %', NEW.status;
     END IF;
     RETURN NEW;

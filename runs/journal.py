@@ -73,8 +73,14 @@ def append(
         cursor.execute(
             INSERT_EVENT,
             [
-                tenant, run_id, seq, kind, position, actor,
-                canonical.encode(body), current_trace_id.get(),
+                tenant,
+                run_id,
+                seq,
+                kind,
+                position,
+                actor,
+                canonical.encode(body),
+                current_trace_id.get(),
             ],
         )
     dispatch.show(tenant, "run", run_id, seq)

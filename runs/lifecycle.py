@@ -135,9 +135,7 @@ def _checked(declared: WorkflowDeclaration, input: Any) -> bytes:
     return encoded
 
 
-def _started_before(
-    tenant: str, declared: WorkflowDeclaration, encoded: bytes, key: str
-) -> Run:
+def _started_before(tenant: str, declared: WorkflowDeclaration, encoded: bytes, key: str) -> Run:
     run = Run.objects.get(tenant=tenant, idempotency_key=key)
     if run.workflow != declared.name or bytes(run.input) != encoded:
         raise IdempotencyMismatch(

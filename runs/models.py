@@ -102,8 +102,14 @@ class Run(models.Model):
             models.CheckConstraint(
                 condition=Q(
                     status__in=[
-                        "ready", "running", "waiting", "paused", "quarantined",
-                        "succeeded", "failed", "cancelled",
+                        "ready",
+                        "running",
+                        "waiting",
+                        "paused",
+                        "quarantined",
+                        "succeeded",
+                        "failed",
+                        "cancelled",
                     ]
                 ),
                 name="runs_run_status",
@@ -201,8 +207,15 @@ class Step(models.Model):
             models.CheckConstraint(
                 condition=Q(
                     status__in=[
-                        "held", "ready", "running", "waiting", "succeeded",
-                        "failed", "denied", "cancelled", "in_doubt",
+                        "held",
+                        "ready",
+                        "running",
+                        "waiting",
+                        "succeeded",
+                        "failed",
+                        "denied",
+                        "cancelled",
+                        "in_doubt",
                     ]
                 ),
                 name="runs_step_status",
@@ -287,6 +300,13 @@ class Event(models.Model):
 
 
 __all__ = [
-    "Claim", "Declaration", "Effect", "Event", "Run", "Step", "StepClaim",
-    "WorkflowDeclaration", "new_id",
+    "Claim",
+    "Declaration",
+    "Effect",
+    "Event",
+    "Run",
+    "Step",
+    "StepClaim",
+    "WorkflowDeclaration",
+    "new_id",
 ]

@@ -11,13 +11,20 @@ Grants = dict[str, dict[str, list[str]]]
 APPEND_ONLY = ["runs_event"]
 
 _APPEND_EVENT = [
-    "SELECT", "INSERT (tenant, run_id, seq, kind, position, actor, body, trace_id)",
+    "SELECT",
+    "INSERT (tenant, run_id, seq, kind, position, actor, body, trace_id)",
 ]
 _READ = {
     table: ["SELECT"]
     for table in (
-        "runs_run", "runs_claim", "runs_step", "runs_stepclaim", "runs_effect", "runs_event",
-        "runs_declaration", "runs_workflowdeclaration",
+        "runs_run",
+        "runs_claim",
+        "runs_step",
+        "runs_stepclaim",
+        "runs_effect",
+        "runs_event",
+        "runs_declaration",
+        "runs_workflowdeclaration",
     )
 }
 
@@ -25,7 +32,9 @@ GRANTS: Grants = {
     "placet_web": _READ
     | {
         "runs_run": [
-            "SELECT", "INSERT", "UPDATE (status, cancel_requested_at, cancel_requested_by)",
+            "SELECT",
+            "INSERT",
+            "UPDATE (status, cancel_requested_at, cancel_requested_by)",
         ],
         "runs_claim": ["SELECT", "INSERT", "UPDATE (last_seq)"],
         "runs_event": _APPEND_EVENT,
@@ -35,7 +44,8 @@ GRANTS: Grants = {
         "runs_run": ["SELECT", "UPDATE (status, wake_at)"],
         "runs_claim": ["SELECT", "UPDATE (last_seq)"],
         "runs_step": [
-            "SELECT", "UPDATE (status, clearance_id, held_because, error, finished_at)",
+            "SELECT",
+            "UPDATE (status, clearance_id, held_because, error, finished_at)",
         ],
         "runs_event": _APPEND_EVENT,
     },
@@ -67,7 +77,9 @@ GRANTS: Grants = {
             " finished_at)",
         ],
         "runs_stepclaim": [
-            "SELECT", "INSERT", "UPDATE (fence, holder, expires_at)",
+            "SELECT",
+            "INSERT",
+            "UPDATE (fence, holder, expires_at)",
         ],
         "runs_effect": ["SELECT", "INSERT", "UPDATE (status, settled_at)"],
         "runs_event": _APPEND_EVENT,

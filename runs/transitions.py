@@ -187,9 +187,18 @@ def _declare(cursor: Any, claim: Held, step: Declared) -> None:
         FROM runs_run WHERE id = %s
         """,
         [
-            id, step.position, step.name, step.effect, step.is_money, step.declaration, status,
-            step.arguments, step.digest, step.key,
-            "Waiting for the gatekeeper to open a gate." if step.is_money else "", claim.id,
+            id,
+            step.position,
+            step.name,
+            step.effect,
+            step.is_money,
+            step.declaration,
+            status,
+            step.arguments,
+            step.digest,
+            step.key,
+            "Waiting for the gatekeeper to open a gate." if step.is_money else "",
+            claim.id,
         ],
     )
     journal.append(
@@ -380,9 +389,7 @@ def start_step(step_id: UUID, *, holder: str, seconds: float) -> tuple[int, int]
     return fence, attempt
 
 
-def _intend(
-    cursor: Any, *, tenant: str, tool: str, key: str, step_id: UUID, digest: bytes
-) -> None:
+def _intend(cursor: Any, *, tenant: str, tool: str, key: str, step_id: UUID, digest: bytes) -> None:
     cursor.execute(
         """
         INSERT INTO runs_effect (tenant, tool, key, step_id, digest, status)
@@ -490,8 +497,7 @@ def wake(run_id: UUID) -> bool:
 
 def _wake(cursor: Any, run_id: UUID) -> bool:
     cursor.execute(
-        "UPDATE runs_run SET status = 'ready', wake_at = NULL"
-        " WHERE id = %s AND status = 'waiting'",
+        "UPDATE runs_run SET status = 'ready', wake_at = NULL WHERE id = %s AND status = 'waiting'",
         [run_id],
     )
     if cursor.rowcount != 1:
@@ -516,9 +522,7 @@ def _has_unended(cursor: Any, run_id: UUID) -> bool:
 
 
 def _is_cancelling(cursor: Any, run_id: UUID) -> bool:
-    cursor.execute(
-        "SELECT cancel_requested_at IS NOT NULL FROM runs_run WHERE id = %s", [run_id]
-    )
+    cursor.execute("SELECT cancel_requested_at IS NOT NULL FROM runs_run WHERE id = %s", [run_id])
     return bool(cursor.fetchone()[0])
 
 

@@ -60,12 +60,13 @@ def _slice(claim: Held) -> None:
         "placet.tenant": run.tenant,
     }
     with telemetry.segment(f"invoke_workflow {run.workflow}", run.id, claim.fence, attributes):
-        if run.cancel_requested_at is not None:
-            return _cancel(claim)
         workflow = WORKFLOWS.get(run.workflow)
-        if workflow is None:
-            return _quarantine_unknown(claim, run)
-        _re_run(claim, run, workflow)
+        if run.cancel_requested_at is not None:
+            _cancel(claim)
+        elif workflow is None:
+            _quarantine_unknown(claim, run)
+        else:
+            _re_run(claim, run, workflow)
 
 
 def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
@@ -97,7 +98,8 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
         _cancel(claim)
     except Mismatch as mismatch:
         error = described(mismatch) | {
-            "recorded": mismatch.recorded, "found": mismatch.found,
+            "recorded": mismatch.recorded,
+            "found": mismatch.found,
         }
         transitions.quarantine(run.id, error, claim=claim)
     except (Fenced, ClaimMissed):
@@ -113,14 +115,11 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
 
 def _cancel(claim: Held) -> None:
     in_flight = transitions.cancel_unstarted(claim)
-    if not in_flight:
-        return transitions.finish_run(claim, "cancelled")
-    transitions.park(
-        claim,
-        declared=[],
-        awaited=[],
-        waiting_for=f"{', '.join(sorted(set(in_flight)))} to end, then it is cancelled",
-    )
+    if in_flight:
+        waiting_for = f"{', '.join(sorted(set(in_flight)))} to end, then it is cancelled"
+        transitions.park(claim, declared=[], awaited=[], waiting_for=waiting_for)
+    else:
+        transitions.finish_run(claim, "cancelled")
 
 
 def _quarantine_unknown(claim: Held, run: Run) -> None:

@@ -18,7 +18,7 @@ START_SECONDS = 40.0
 
 
 class Stack:
-    """Started on entry, ended on exit; each process's output is kept for the message of a failure."""
+    """Started on entry, ended on exit; what each printed is shown when a wait fails."""
 
     def __init__(self, servers: Servers, **variables: str) -> None:
         self.servers = servers

@@ -99,7 +99,9 @@ def launch(call: Any, *, name: str) -> dict[str, Any]:
     money=Money(amount="amount_minor", currency="currency", payee="iban"),
     retry=SOON,
 )
-def pay(call: Any, *, iban: str, amount_minor: int, currency: str, reference: str) -> dict[str, Any]:
+def pay(
+    call: Any, *, iban: str, amount_minor: int, currency: str, reference: str
+) -> dict[str, Any]:
     """Moves money in the ledger; honours keys."""
     note("pay-called", key=call.idempotency_key, amount_minor=amount_minor, iban=iban)
     while switch("pay-waits"):
@@ -110,6 +112,19 @@ def pay(call: Any, *, iban: str, amount_minor: int, currency: str, reference: st
     if not any(e["key"] == call.idempotency_key for e in ledger("paid")):
         note("paid", key=call.idempotency_key, amount_minor=amount_minor, iban=iban)
     return {"paid": amount_minor, "reference": reference}
+
+
+@tool(effect="once", secret="world/key")
+def knock(call: Any) -> str:
+    """Uses a secret, once."""
+    note("knocked", attempt=call.attempt)
+    return str(call.secret["word"]).upper()
+
+
+@workflow("knocking", version=1)
+def knocking(run: Any) -> Any:
+    """Knocks."""
+    return run.call(knock)
 
 
 @workflow("adding", version=1)

@@ -6,124 +6,197 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('approvals', '0001_initial'),
-        ('runs', '0001_initial'),
+        ("approvals", "0001_initial"),
+        ("runs", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='clearance',
-            name='step',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='clearance', to='runs.step'),
+            model_name="clearance",
+            name="step",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="clearance",
+                to="runs.step",
+            ),
         ),
         migrations.AddField(
-            model_name='decision',
-            name='person',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="decision",
+            name="person",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='gate',
-            name='requester',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="gate",
+            name="requester",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddField(
-            model_name='gate',
-            name='run',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='gates', to='runs.run'),
+            model_name="gate",
+            name="run",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="gates", to="runs.run"
+            ),
         ),
         migrations.AddField(
-            model_name='gate',
-            name='step',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='gate', to='runs.step'),
+            model_name="gate",
+            name="step",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.PROTECT, related_name="gate", to="runs.step"
+            ),
         ),
         migrations.AddField(
-            model_name='decision',
-            name='gate',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='decisions', to='approvals.gate'),
+            model_name="decision",
+            name="gate",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="decisions",
+                to="approvals.gate",
+            ),
         ),
         migrations.AddField(
-            model_name='clearance',
-            name='gate',
-            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='clearance', to='approvals.gate'),
+            model_name="clearance",
+            name="gate",
+            field=models.OneToOneField(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="clearance",
+                to="approvals.gate",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='policy',
-            constraint=models.UniqueConstraint(condition=models.Q(('retired_at__isnull', True)), fields=('tenant', 'position'), name='approvals_policy_position'),
+            model_name="policy",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("retired_at__isnull", True)),
+                fields=("tenant", "position"),
+                name="approvals_policy_position",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='policy',
-            constraint=models.CheckConstraint(condition=models.Q(('quorum__gte', 1)), name='approvals_policy_quorum'),
+            model_name="policy",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("quorum__gte", 1)), name="approvals_policy_quorum"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='policy',
-            constraint=models.CheckConstraint(condition=models.Q(('above_minor__gte', 0), ('up_to_minor__gt', models.F('above_minor'))), name='approvals_policy_band'),
+            model_name="policy",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("above_minor__gte", 0), ("up_to_minor__gt", models.F("above_minor"))
+                ),
+                name="approvals_policy_band",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='policy',
-            constraint=models.CheckConstraint(condition=models.Q(('expires_after_seconds__gte', 1)), name='approvals_policy_expiry'),
+            model_name="policy",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("expires_after_seconds__gte", 1)),
+                name="approvals_policy_expiry",
+            ),
         ),
         migrations.AddField(
-            model_name='gate',
-            name='policy',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='approvals.policy'),
+            model_name="gate",
+            name="policy",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="approvals.policy"
+            ),
         ),
         migrations.AddField(
-            model_name='reviewer',
-            name='person',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="reviewer",
+            name="person",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to=settings.AUTH_USER_MODEL,
+            ),
         ),
         migrations.AddConstraint(
-            model_name='sealkey',
-            constraint=models.CheckConstraint(condition=models.Q(('id', 1)), name='approvals_sealkey_one'),
+            model_name="sealkey",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("id", 1)), name="approvals_sealkey_one"
+            ),
         ),
         migrations.AddField(
-            model_name='clearanceuse',
-            name='step',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='runs.step'),
+            model_name="clearanceuse",
+            name="step",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="+", to="runs.step"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.UniqueConstraint(fields=('tenant', 'gate', 'person'), name='approvals_decision_one_vote'),
+            model_name="decision",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "gate", "person"), name="approvals_decision_one_vote"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='decision',
-            constraint=models.CheckConstraint(condition=models.Q(('verdict__in', ['approve', 'deny'])), name='approvals_decision_verdict'),
+            model_name="decision",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("verdict__in", ["approve", "deny"])),
+                name="approvals_decision_verdict",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='clearance',
-            constraint=models.UniqueConstraint(fields=('id', 'step'), name='approvals_clearance_step'),
+            model_name="clearance",
+            constraint=models.UniqueConstraint(
+                fields=("id", "step"), name="approvals_clearance_step"
+            ),
         ),
         migrations.AddIndex(
-            model_name='gate',
-            index=models.Index(condition=models.Q(('status', 'open')), fields=['tenant', 'expires_at', 'id'], name='approvals_gate_open'),
+            model_name="gate",
+            index=models.Index(
+                condition=models.Q(("status", "open")),
+                fields=["tenant", "expires_at", "id"],
+                name="approvals_gate_open",
+            ),
         ),
         migrations.AddIndex(
-            model_name='gate',
-            index=models.Index(fields=['tenant', '-opened_at', '-id'], name='approvals_gate_newest'),
+            model_name="gate",
+            index=models.Index(
+                fields=["tenant", "-opened_at", "-id"], name="approvals_gate_newest"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='gate',
-            constraint=models.UniqueConstraint(fields=('id', 'step', 'digest'), name='approvals_gate_bytes'),
+            model_name="gate",
+            constraint=models.UniqueConstraint(
+                fields=("id", "step", "digest"), name="approvals_gate_bytes"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='gate',
-            constraint=models.UniqueConstraint(fields=('id', 'digest'), name='approvals_gate_digest'),
+            model_name="gate",
+            constraint=models.UniqueConstraint(
+                fields=("id", "digest"), name="approvals_gate_digest"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='gate',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['open', 'approved', 'denied', 'expired', 'withdrawn'])), name='approvals_gate_status'),
+            model_name="gate",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("status__in", ["open", "approved", "denied", "expired", "withdrawn"])
+                ),
+                name="approvals_gate_status",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='gate',
-            constraint=models.CheckConstraint(condition=models.Q(('quorum__gte', 1)), name='approvals_gate_quorum'),
+            model_name="gate",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("quorum__gte", 1)), name="approvals_gate_quorum"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='reviewer',
-            constraint=models.UniqueConstraint(fields=('tenant', 'group', 'person'), name='approvals_reviewer_once'),
+            model_name="reviewer",
+            constraint=models.UniqueConstraint(
+                fields=("tenant", "group", "person"), name="approvals_reviewer_once"
+            ),
         ),
     ]

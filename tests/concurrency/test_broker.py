@@ -1,4 +1,4 @@
-"""The broker is disposable: whatever happens to Valkey, no run is lost and nothing is paid twice."""
+"""The broker is disposable: without Valkey no run is lost and nothing is paid twice."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_a_process_killed_under_load_is_taken_over(
 
 
 def _wait_for_gates(stack: Stack) -> None:
-    stack.wait_until(lambda: Gate.objects.exists(), "a gate to open")
+    stack.wait_until(Gate.objects.exists, "a gate to open")
 
 
 def _approve_until(stack: Stack, world: World, is_so: Callable[[], bool]) -> None:

@@ -15,12 +15,12 @@ import pytest
 
 from credentials import broker
 from credentials.broker import VaultProvider
-from credentials.errors import LeaseEnded, VaultUnreachable
+from credentials.errors import LeaseEnded
 from credentials.models import Lease, Scope, Secret
 from credentials.redaction import forms, registry
 from credentials.secrets import write_secret
 from runs.effects import ClaimedStep
-from runs.errors import CredentialRefused
+from runs.errors import CredentialRefused, CredentialUnavailable
 from runs.models import Step
 from tests.credentials.room import CANARY, acting_as, execute
 from tests.harness import World, admin
@@ -213,7 +213,7 @@ def test_a_vault_that_is_away_is_no_refusal(room: World, claimed: ClaimedStep) -
     room.servers.vault.stop()
     try:
         with acting_as(room.servers, "executor"):
-            with pytest.raises(VaultUnreachable, match="cannot be reached"):
+            with pytest.raises(CredentialUnavailable, match="cannot be reached"):
                 with VaultProvider().lease(claimed):
                     raise AssertionError("a credential was lent")
     finally:

@@ -57,9 +57,7 @@ def nothing_stays_held() -> Any:
 @given(value=secrets, before=around, after=around)
 @example(value=CANARY, before="", after="")
 @example(value="a'b\"c\\d\n<é>&/?", before="x", after="y")
-def test_a_value_is_found_in_each_encoding(
-    name: str, value: str, before: str, after: str
-) -> None:
+def test_a_value_is_found_in_each_encoding(name: str, value: str, before: str, after: str) -> None:
     form = ENCODINGS[name](value)
     # A marker that itself spells the form proves nothing either way.
     assume(form not in MARK and "redacted" not in form)

@@ -35,9 +35,7 @@ def test_a_written_secret_shows_names_versions_and_who_wrote_it(
         assert field_names(secret) == ["api_key"]
 
 
-def test_writing_again_makes_a_new_version_of_the_same_secret(
-    room: World, secret: Secret
-) -> None:
+def test_writing_again_makes_a_new_version_of_the_same_secret(room: World, secret: Secret) -> None:
     with acting_as(room.servers, "web"):
         again = write(room, "a-newer-value", description="Rotated", expected_version=1)
     assert (again.id, again.version, again.description) == (secret.id, 2, "Rotated")
@@ -111,9 +109,7 @@ def test_a_process_without_identity_cannot_write(room: World, process: str) -> N
             write(room, CANARY)
 
 
-def test_granting_twice_is_granting_once_and_revoking_ends_it(
-    room: World, secret: Secret
-) -> None:
+def test_granting_twice_is_granting_once_and_revoking_ends_it(room: World, secret: Secret) -> None:
     with acting_as(room.servers, "web"):
         first = Scope.objects.get(tool="wire")
         again = grant_scope(tenant=room.tenant, tool="wire", secret=secret, person=room.alice)

@@ -50,9 +50,7 @@ class Door:
 
 def identity(servers: Servers, process: str) -> dict[str, str]:
     environment = servers.environment(process)
-    return {
-        name: environment[name] for name in ("PLACET_VAULT_ROLE_ID", "PLACET_VAULT_SECRET_ID")
-    }
+    return {name: environment[name] for name in ("PLACET_VAULT_ROLE_ID", "PLACET_VAULT_SECRET_ID")}
 
 
 @pytest.fixture

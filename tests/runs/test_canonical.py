@@ -18,7 +18,9 @@ JSON = st.recursive(
     | st.integers(-(2**53) + 1, 2**53 - 1)
     | st.floats(-(2**53) + 1, 2**53 - 1)
     | st.text(st.characters(codec="utf-8")),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner, max_size=5)
+    ),
     max_leaves=20,
 )
 
@@ -37,7 +39,19 @@ def test_the_order_of_keys_does_not_matter(value: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), float("inf"), 2**53, 2.0**53, -1e300, "\ud800", {1: 2}, object(), b"x", {"a": {1, 2}}]
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        2**53,
+        2.0**53,
+        -1e300,
+        "\ud800",
+        {1: 2},
+        object(),
+        b"x",
+        {"a": {1, 2}},
+    ],
 )
 def test_what_json_cannot_say_exactly_has_no_canonical_form(value: Any) -> None:
     with pytest.raises(NotCanonical, match="no canonical JSON form"):
@@ -67,7 +81,8 @@ def test_nesting_has_an_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "hidden", ["\u202e", "\u2066", "\u200b", "\u200f", "\x00", "\x1b", "\n", "\u2028", "\ufeff", "\u00ad"]
+    "hidden",
+    ["\u202e", "\u2066", "\u200b", "\u200f", "\x00", "\x1b", "\n", "\u2028", "\ufeff", "\u00ad"],
 )
 def test_hidden_characters_cannot_be_part_of_a_payment(hidden: str) -> None:
     with pytest.raises(InvalidArguments, match=f"/payee: the character U\\+{ord(hidden):04X}"):
@@ -90,8 +105,12 @@ def test_floats_cannot_be_part_of_a_payment(value: Any) -> None:
 @pytest.mark.parametrize(
     ("amount", "sentence"),
     [
-        (0, "above zero"), (-1, "above zero"), (True, "whole number"), ("5", "whole number"),
-        (5.0, "whole number"), (limits.MAX_AMOUNT_MINOR + 1, "can be paid"),
+        (0, "above zero"),
+        (-1, "above zero"),
+        (True, "whole number"),
+        ("5", "whole number"),
+        (5.0, "whole number"),
+        (limits.MAX_AMOUNT_MINOR + 1, "can be paid"),
     ],
 )
 def test_amounts_are_whole_and_positive(amount: Any, sentence: str) -> None:

@@ -35,7 +35,7 @@ def test_money_names_arguments_that_exist() -> None:
     with pytest.raises(ValueError, match="money names 'amount', which is no argument of it"):
 
         @tool(effect="keyed", money=Money(amount="amount", currency="currency", payee="iban"))
-        def wire(call: Any, *, currency: str, iban: str) -> None: ...
+        def wire_blindly(call: Any, *, currency: str, iban: str) -> None: ...
 
 
 def test_names_are_taken_once() -> None:

@@ -24,7 +24,10 @@ from tests.zoo import ledger
 def start(world: World, key: str | None = None, **input: Any) -> tuple[Run, bool]:
     with as_role("placet_web"):
         return start_run(
-            tenant=world.tenant, workflow="adding", input=input, requested_by=world.alice,
+            tenant=world.tenant,
+            workflow="adding",
+            input=input,
+            requested_by=world.alice,
             idempotency_key=key,
         )
 
@@ -48,8 +51,11 @@ def test_a_key_belongs_to_its_tenant(world: World) -> None:
     start(world, "k", numbers=[1])
     with as_role("placet_web"):
         _, was_created = start_run(
-            tenant="another", workflow="adding", input={"numbers": [2]},
-            requested_by=world.alice, idempotency_key="k",
+            tenant="another",
+            workflow="adding",
+            input={"numbers": [2]},
+            requested_by=world.alice,
+            idempotency_key="k",
         )
     assert was_created
 
@@ -66,8 +72,11 @@ def test_twenty_starts_at_once_with_one_key_start_one_run(world: World) -> None:
             barrier.wait()
             try:
                 run, _ = start_run(
-                    tenant=world.tenant, workflow="adding", input={"numbers": []},
-                    requested_by=world.alice, idempotency_key="k",
+                    tenant=world.tenant,
+                    workflow="adding",
+                    input={"numbers": []},
+                    requested_by=world.alice,
+                    idempotency_key="k",
                 )
                 ids.append(run.pk)
             finally:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from runs import claims, effects, journal, limits, recovery, transitions, worker
 from runs.declare import WORKFLOWS, Workflow
-from runs.errors import Fenced
+from runs.errors import CredentialRefused, CredentialUnavailable, Fenced
 from runs.models import Effect, Event, Run, Step
 from runs.transitions import Outcome
 from tests import zoo
@@ -83,9 +85,7 @@ def test_a_keyed_effect_with_spent_retries_is_in_doubt_not_failed(world: World) 
     assert world.steps(run)[0].status == "in_doubt"
     now = world.run_now(run)
     assert now.status == "waiting"
-    assert now.waiting_for == (
-        "a person to say what became of register: its outcome is in doubt"
-    )
+    assert now.waiting_for == ("a person to say what became of register: its outcome is in doubt")
     assert Effect.objects.get(tenant=world.tenant).status == "in_doubt"
 
 
@@ -166,7 +166,9 @@ def test_without_the_fence_check_the_thawed_worker_would_write(
 ) -> None:
     """The twin with the mechanism removed."""
     unfenced = journal.NEXT_SEQ_FENCED.replace("fence = %s AND expires_at", "%s > 0 AND now()")
-    monkeypatch.setattr(journal, "NEXT_SEQ_FENCED", unfenced.replace("> clock_timestamp()", "> '-infinity'"))
+    monkeypatch.setattr(
+        journal, "NEXT_SEQ_FENCED", unfenced.replace("> clock_timestamp()", "> '-infinity'")
+    )
     run = world.start("adding", numbers=[])
     with as_role("placet_worker"):
         monkeypatch.setattr("django.conf.settings.PLACET_CLAIM_SECONDS", 0.01)
@@ -229,9 +231,7 @@ def test_a_step_more_in_the_journal_than_in_the_code_is_noticed(
 ) -> None:
     run = world.start("registering", names=["a"])
     world.work()
-    monkeypatch.setitem(
-        WORKFLOWS, "registering", replaced("registering", lambda run, *, names: [])
-    )
+    monkeypatch.setitem(WORKFLOWS, "registering", replaced("registering", lambda run, *, names: []))
     world.settle()
     error = world.run_now(run).error
     assert error is not None and error["found"] == "the end of the workflow"
@@ -334,3 +334,59 @@ def test_a_key_that_stands_for_other_arguments_is_not_used(world: World) -> None
         )
     assert world.execute() == 0
     assert ledger("register-called") == []
+
+
+class OutsideProvider:
+    """Stands for a vault: away as often as its switch counts, then answering."""
+
+    @contextlib.contextmanager
+    def lease(self, claimed: effects.ClaimedStep) -> Iterator[Any]:
+        if zoo.pop_switch("vault-away"):
+            raise CredentialUnavailable("The vault cannot be reached.")
+        if zoo.switch("vault-refuses"):
+            raise CredentialRefused("The tool knock is not in scope.")
+        yield OpenCredential()
+
+
+class OpenCredential:
+    secret = {"word": "sesame"}
+
+    def scrub(self, value: Any) -> Any:
+        return json.loads(json.dumps(value).replace("SESAME", "[redacted]"))
+
+
+def test_a_vault_that_is_away_puts_a_once_step_off_without_doubt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effects, "_provider", OutsideProvider())
+    monkeypatch.setattr(effects, "PUT_OFF_SECONDS", 0.01)
+    run = world.start("knocking")
+    set_switch("vault-away", 3)
+    settle_retries(world, run)
+    (step,) = world.steps(run)
+    assert (step.status, step.attempt, step.failures) == ("succeeded", 4, 0)
+    assert world.result(run) == "[redacted]"
+    assert [entry["attempt"] for entry in ledger("knocked")] == [4]
+
+
+def test_a_refused_credential_fails_the_step_and_nothing_is_sent(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.start("knocking")
+    monkeypatch.setattr(effects, "_provider", OutsideProvider())
+    set_switch("vault-refuses", 1)
+    settle_retries(world, run)
+    assert world.run_now(run).error == {
+        "kind": "StepFailed",
+        "message": "The tool knock is not in scope.",
+    }
+    assert ledger("knocked") == []
+
+
+def test_without_a_provider_a_tool_that_needs_a_secret_is_refused(world: World) -> None:
+    run = world.start("knocking")
+    settle_retries(world, run)
+    error = world.run_now(run).error
+    assert error is not None
+    assert error["message"] == "knock needs the secret world/key; no vault is set up."
+    assert ledger("knocked") == []
