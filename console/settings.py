@@ -31,8 +31,19 @@ def number(name: str, default: str) -> float:
         raise SystemExit(f"{name} is {given!r}; it must be a number.") from None
 
 
+# The web serves requests from many threads, so it has a pool; the other processes, and
+# commands, keep one connection each.
+IS_SERVER = os.environ.get("PLACET_PROCESS") == "web"
+
+
 def database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
+    options: dict[str, Any] = {
+        "application_name": f"placet-{PLACET_PROCESS}",
+        "connect_timeout": 5,
+    }
+    if IS_SERVER:
+        options["pool"] = {"min_size": 1, "max_size": 12, "timeout": 10}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": unquote(parts.path.lstrip("/")),
@@ -40,10 +51,9 @@ def database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or ""),
-        "CONN_MAX_AGE": None if PLACET_PROCESS != "web" else 60,
-        "CONN_HEALTH_CHECKS": PLACET_PROCESS == "web",
+        "CONN_MAX_AGE": 0 if IS_SERVER else None,
         "DISABLE_SERVER_SIDE_CURSORS": True,
-        "OPTIONS": {"application_name": f"placet-{PLACET_PROCESS}", "connect_timeout": 5},
+        "OPTIONS": options,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
 
@@ -215,13 +215,16 @@ def _validated(model: type[pydantic.BaseModel], name: str, given: dict[str, Any]
 
 def _faults(error: pydantic.ValidationError) -> list[tuple[str, str]]:
     return [
-        ("".join(f"/{part}" for part in fault["loc"]), f"{fault['msg']}.")
+        (pointer(fault["loc"]), f"{fault['msg']}.")
         for fault in error.errors(include_url=False, include_input=False)
     ]
 
 
-def shortened(message: str) -> str:
-    """An error's message, cut to the named limit."""
-    if len(message) <= limits.MAX_ERROR_CHARACTERS:
-        return message
-    return message[: limits.MAX_ERROR_CHARACTERS - 1] + "…"
+def pointer(parts: Iterable[Any]) -> str:
+    """The JSON Pointer (RFC 6901) of a place in a value; empty for the whole."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def shortened(message: str, most: int = limits.MAX_ERROR_CHARACTERS) -> str:
+    """A message for people, cut to the named limit."""
+    return message if len(message) <= most else message[: most - 1] + "…"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 from typing import Any
 
@@ -10,6 +11,7 @@ import jsonschema
 from django.db import IntegrityError, connection, transaction
 
 from runs import canonical, dispatch, journal, limits
+from runs.declare import pointer, shortened
 from runs.errors import (
     AlreadyEnded,
     IdempotencyMismatch,
@@ -127,8 +129,8 @@ def _checked(declared: WorkflowDeclaration, input: Any) -> bytes:
         raise InvalidInput([("", str(error))]) from error
     validator = _Validator(declared.schema)
     faults = [
-        ("".join(f"/{part}" for part in fault.absolute_path), f"{fault.message}.")
-        for fault in validator.iter_errors(input)
+        (pointer(fault.absolute_path), f"{shortened(fault.message, limits.MAX_FAULT_CHARACTERS)}.")
+        for fault in itertools.islice(validator.iter_errors(input), limits.MAX_FAULTS)
     ]
     if faults:
         raise InvalidInput(faults)

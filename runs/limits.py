@@ -18,6 +18,12 @@ MAX_IDEMPOTENCY_KEY = 255
 MAX_ERROR_CHARACTERS = 2_000
 """Characters kept of an error's message."""
 
+MAX_FAULTS = 20
+"""Faults of one input that are named at once."""
+
+MAX_FAULT_CHARACTERS = 300
+"""Characters kept of the message of one fault, which may quote the input."""
+
 MAX_NOTE_CHARACTERS = 255
 """Characters kept of a progress note."""
 

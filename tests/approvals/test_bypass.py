@@ -193,7 +193,8 @@ def test_a_step_that_hides_that_it_moves_money_is_not_run(world: World) -> None:
     tamper(step, is_money=False)
     after = attempt(step)
     assert after.error == {
-        "kind": "ConsentMismatch", "message": "pay moves money, but its step says otherwise.",
+        "kind": "ConsentMismatch",
+        "message": "pay moves money, but its step says otherwise.",
     }
     assert ledger("pay-called") == []
 

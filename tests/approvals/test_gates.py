@@ -42,7 +42,10 @@ def test_the_envelope_says_all_that_is_consented_to(world: World) -> None:
     gate = gate_of(world)
     told = envelope_of(gate)
     assert told["money"] == {
-        "amount_minor": 5000, "currency": "EUR", "exponent": 2, "payee": "GB29NWBK60161331926810",
+        "amount_minor": 5000,
+        "currency": "EUR",
+        "exponent": 2,
+        "payee": "GB29NWBK60161331926810",
     }
     assert told["arguments"]["reference"] == "invoice 0"
     assert (told["requester"], told["quorum"], told["group"]) == ("alice", 1, "payments")
@@ -130,8 +133,12 @@ def test_a_denial_needs_a_reason_and_reasons_have_an_end(world: World) -> None:
     def attempt(reason: str) -> None:
         with as_role("placet_web"):
             decide(
-                gate_id=gate.id, tenant=world.tenant, person=world.bob, verdict="deny",
-                reason=reason, digest=bytes(gate.digest).hex(),
+                gate_id=gate.id,
+                tenant=world.tenant,
+                person=world.bob,
+                verdict="deny",
+                reason=reason,
+                digest=bytes(gate.digest).hex(),
             )
 
     with pytest.raises(ReasonRequired, match="A denial needs a reason"):
@@ -147,7 +154,11 @@ def test_a_decision_over_another_digest_is_refused(world: World) -> None:
 
     with as_role("placet_web"), pytest.raises(DigestMismatch, match="What you saw is not what"):
         decide(
-            gate_id=gate.id, tenant=world.tenant, person=world.bob, verdict="approve", reason="",
+            gate_id=gate.id,
+            tenant=world.tenant,
+            person=world.bob,
+            verdict="approve",
+            reason="",
             digest="00" * 32,
         )
 
@@ -270,13 +281,32 @@ def test_the_journal_tells_the_whole_story_in_order(world: World) -> None:
     events = Event.objects.filter(run=gate.run).order_by("seq")
     assert [e.seq for e in events] == list(range(1, len(events) + 1))
     assert [e.kind for e in events] == [
-        "run.started", "step.succeeded", "run.waiting", "step.held", "gate.opened",
-        "decision.made", "step.cleared", "gate.closed", "step.started", "step.succeeded",
-        "step.succeeded", "run.succeeded",
+        "run.started",
+        "step.succeeded",
+        "run.waiting",
+        "step.held",
+        "gate.opened",
+        "decision.made",
+        "step.cleared",
+        "gate.closed",
+        "step.started",
+        "step.succeeded",
+        "step.succeeded",
+        "run.succeeded",
     ]
     assert [e.writer.removeprefix("placet_") for e in events] == [
-        "web", "worker", "worker", "worker", "gatekeeper", "web", "gatekeeper", "gatekeeper",
-        "executor", "executor", "worker", "worker",
+        "web",
+        "worker",
+        "worker",
+        "worker",
+        "gatekeeper",
+        "web",
+        "gatekeeper",
+        "gatekeeper",
+        "executor",
+        "executor",
+        "worker",
+        "worker",
     ]
 
 
@@ -286,6 +316,10 @@ def test_what_another_tenant_has_is_not_there(world: World) -> None:
     gate = gate_of(world)
     with as_role("placet_web"), pytest.raises(Gate.DoesNotExist):
         decide(
-            gate_id=gate.id, tenant="another", person=world.bob, verdict="approve", reason="",
+            gate_id=gate.id,
+            tenant="another",
+            person=world.bob,
+            verdict="approve",
+            reason="",
             digest=bytes(gate.digest).hex(),
         )

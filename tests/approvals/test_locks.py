@@ -132,9 +132,7 @@ def test_lock_2_counts_only_sealed_approvals_of_members(world: World) -> None:
     with admin() as superuser:
         superuser.execute("SET session_replication_role = replica")
         superuser.execute(*forged(gate, world.bob, seal=b"x" * 32))
-        superuser.execute(
-            *forged(gate, world.mallory, seal=proper_seal(gate, world.mallory))
-        )
+        superuser.execute(*forged(gate, world.mallory, seal=proper_seal(gate, world.mallory)))
     approve = ("UPDATE approvals_gate SET status = 'approved' WHERE id = %s", [gate.id])
     answer = refusal(world, "placet_gatekeeper", approve, clearance(gate, new_id()))
     assert "lock 2: quorum 0/1" in answer
@@ -203,9 +201,7 @@ def test_no_process_can_read_the_seal_key_or_ask_for_a_seal(world: World) -> Non
         ("mallory", "decision eligibility: the person is not in the group payments"),
     ],
 )
-def test_a_sealed_decision_of_the_wrong_person_is_refused(
-    world: World, who: str, why: str
-) -> None:
+def test_a_sealed_decision_of_the_wrong_person_is_refused(world: World, who: str, why: str) -> None:
     gate = parked(world)
     person = getattr(world, who)
     attack = forged(gate, person, seal=proper_seal(gate, person))
@@ -234,9 +230,13 @@ def test_one_person_has_one_vote(world: World) -> None:
 def test_nobody_edits_what_is_held_or_asked(world: World, role: str) -> None:
     gate = parked(world)
     for table, column in (
-        ("runs_step", "arguments"), ("runs_step", "digest"), ("runs_step", "key"),
-        ("approvals_gate", "envelope"), ("approvals_gate", "quorum"),
-        ("approvals_policy", "quorum"), ("runs_run", "requested_by_id"),
+        ("runs_step", "arguments"),
+        ("runs_step", "digest"),
+        ("runs_step", "key"),
+        ("approvals_gate", "envelope"),
+        ("approvals_gate", "quorum"),
+        ("approvals_policy", "quorum"),
+        ("runs_run", "requested_by_id"),
         ("approvals_reviewer", "person_id"),
     ):
         answer = refusal(world, role, (f"UPDATE {table} SET {column} = NULL", []))
@@ -352,8 +352,9 @@ def test_the_claim_guards_alone_would_not_do_twenty_forced_claims_meet_the_prima
     with psycopg.connect(url) as executor:
         executor.execute(*claim(gate))
         executor.commit()
-        executor.execute("UPDATE runs_step SET status = 'ready', attempt = 0 WHERE id = %s",
-                         [gate.step_id])
+        executor.execute(
+            "UPDATE runs_step SET status = 'ready', attempt = 0 WHERE id = %s", [gate.step_id]
+        )
         with pytest.raises(psycopg.Error, match="spend twice: the clearance has been spent"):
             executor.execute(*claim(gate))
 
@@ -379,10 +380,19 @@ def test_the_gatekeeper_cannot_open_a_gate_that_asks_for_less_than_the_policy(
     step = Step.objects.get(run=run, status="held")
     encoded = bytes(gate.envelope)
     values = {
-        "id": new_id(), "tenant": world.tenant, "step": step.id, "run": run.id,
-        "requester": world.alice.pk, "policy": gate.policy_id, "group": "payments", "quorum": 1,
-        "envelope": encoded, "digest": envelope.digest(encoded), "tool": "pay",
-        "amount": 1_500_000, "currency": "EUR",
+        "id": new_id(),
+        "tenant": world.tenant,
+        "step": step.id,
+        "run": run.id,
+        "requester": world.alice.pk,
+        "policy": gate.policy_id,
+        "group": "payments",
+        "quorum": 1,
+        "envelope": encoded,
+        "digest": envelope.digest(encoded),
+        "tool": "pay",
+        "amount": 1_500_000,
+        "currency": "EUR",
     }
     insert = (
         "INSERT INTO approvals_gate (id, tenant, step_id, run_id, requester_id, policy_id,"

@@ -116,15 +116,24 @@ def test_the_undisturbed_run_reaches_these_points(world: World, crew: Crew) -> N
     drive(world, crew, run)
     assert world.run_now(run).status == "succeeded"
     assert crew.points("executor") == [
-        "committed:step.started", "calling:register", "called:register",
+        "committed:step.started",
+        "calling:register",
+        "called:register",
         "committed:step.succeeded",
-        "committed:step.started", "calling:pay", "called:pay", "committed:step.succeeded",
+        "committed:step.started",
+        "calling:pay",
+        "called:pay",
+        "committed:step.succeeded",
     ]
     assert crew.points("worker")[0] == "committed:run.claimed"
     assert crew.points("worker")[-1] == "committed:run.succeeded"
     assert crew.points("worker").count("committed:step.succeeded") == 3
     assert outside() == {
-        "add": 1, "register-called": 1, "registered": 1, "pay-called": 1, "paid": 1,
+        "add": 1,
+        "register-called": 1,
+        "registered": 1,
+        "pay-called": 1,
+        "paid": 1,
     }
 
 
