@@ -14,6 +14,7 @@ from approvals.errors import DecisionRefused
 from approvals.models import Gate
 from console import access, deeds
 from console.pages.facts import facts_of
+from console.pages.faults import focus_first
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.requests import find_requests
 
@@ -106,5 +107,6 @@ def _again(request: HttpRequest, gate: Gate, form: DecisionForm, status: int) ->
     """The gate's page with what was typed, and what stands in the way."""
     if status == 409 and not form.non_field_errors():
         form.add_error(None, "Nothing was recorded: this request is no longer yours to decide.")
+    focus_first(form)
     context = {"gate": gate, "facts": facts_of(gate, person_of(request)), "form": form}
     return render(request, "approvals/gate.html", context, status=status)

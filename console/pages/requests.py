@@ -69,7 +69,7 @@ def annotated(gates: Iterable[Gate], person: User) -> list[Gate]:
 
 def _note(gate: Gate, decisions: list[Decision], person: User) -> str:
     if gate.requester_id == person.pk:
-        return "your own request"
+        return "your own"
     mine = [d for d in decisions if d.person_id == person.pk]
     if mine:
         return "you approved" if mine[0].verdict == "approve" else "you denied"

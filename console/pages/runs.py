@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from console import access, deeds
+from console.pages.faults import focus_first
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.paging import first_page, next_page
 from console.pages.startform import StartForm, read_input
@@ -76,6 +77,7 @@ def start(request: HttpRequest) -> HttpResponse:
         started = _start(request, chosen.name, form)
         if started is not None:
             return redirect("run", id=started.id)
+    focus_first(form)
     status = 422 if form.errors else 200
     return render(request, "runs/start.html", context | {"form": form}, status=status)
 

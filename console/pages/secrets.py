@@ -14,6 +14,7 @@ from django.views.decorators.debug import sensitive_post_parameters, sensitive_v
 
 from console import access, audit
 from console.models import User
+from console.pages.faults import focus_first
 from console.pages.guard import page, person_of
 from credentials.errors import CredentialsError, VaultError
 from credentials.models import Lease, Scope, Secret
@@ -136,6 +137,7 @@ def write(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid() and _write(request, form):
         messages.success(request, f"{form.cleaned_data['path']} was written to the vault.")
         return redirect("secrets")
+    focus_first(form)
     context = {"form": form, "secret": secret}
     return render(request, "credentials/write.html", context, status=422 if form.errors else 200)
 

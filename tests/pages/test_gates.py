@@ -141,7 +141,7 @@ def test_the_inbox_parts_what_i_may_decide_from_what_waits_on_others(
     assert "€98.70" in tables[0].text
     assert "0 of 1" in tables[0].text
     assert "€1.00" in tables[1].text
-    assert "your own request" in tables[1].text
+    assert "your own" in tables[1].text
     assert f"/gates/{own.id}/" in [a.attributes["href"] for a in page.all("a")]
 
 
