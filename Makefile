@@ -13,6 +13,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 CHROMIUM := $(shell for p in chromium chromium-browser google-chrome google-chrome-stable; do \
 	command -v $$p && break; done)
 
+export PLACET_CHROMIUM ?= $(CHROMIUM)
+
 # Stamps carry the hash of what was installed: an unchanged file is never installed twice.
 HASH = $(shell cat $(1) | sha256sum | cut -c 1-16)
 RUN := $(VENV)/.run-$(call HASH,requirements/run.txt)

@@ -127,7 +127,8 @@ def check_databases(written: Environments) -> Iterator[Finding]:
                 row = connection.execute("SELECT current_user").fetchone()
         except psycopg.Error as error:
             said = (str(error).strip().splitlines() or ["no answer"])[-1].strip()
-            yield Finding(what=what, wrong=f"cannot be reached: {said}", mend=START)
+            mend = PREPARE if "authentication" in said else START
+            yield Finding(what=what, wrong=f"cannot be reached: {said}", mend=mend)
             continue
         if row is None or row[0] != role:
             yield Finding(what=what, wrong=f"is another role, {row and row[0]}", mend=PREPARE)

@@ -12,11 +12,15 @@ class CannotStart(Exception):
     """A start that cannot go on. The message is the sentence to print; no traceback follows."""
 
 
+def full_disk(path: Path) -> CannotStart:
+    return CannotStart(f"The disk that holds {path} is full; free some space and start again.")
+
+
 def from_os_error(error: OSError, path: Path) -> CannotStart:
     """The sentence for an error of the file system at or below `path`."""
     place = error.filename or path
     if error.errno == errno.ENOSPC:
-        return CannotStart(f"The disk that holds {path} is full; free some space and start again.")
+        return full_disk(path)
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return CannotStart(
             f"Cannot write {place} ({error.strerror}); make {path} writable for this user, "

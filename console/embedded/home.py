@@ -18,6 +18,7 @@ from console.embedded.processes import MARK, end_marked
 
 FIRST_START_BYTES = 300_000_000
 LATER_START_BYTES = 50_000_000
+FULL_BYTES = 1_000_000
 
 
 class Home:
@@ -50,6 +51,9 @@ class Home:
                 f"The disk that holds {self.path} has {free // 1_000_000} MB left and "
                 f"{wanted // 1_000_000} MB are needed; free some space and start again."
             )
+
+    def is_full(self) -> bool:
+        return shutil.disk_usage(self.path).free < FULL_BYTES
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

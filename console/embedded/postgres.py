@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from console.embedded.errors import NO_SPACE, CannotStart
+from console.embedded.errors import NO_SPACE, CannotStart, full_disk
 from console.embedded.files import write_private
 from console.embedded.packages import directory_of
 from console.embedded.ports import LOOPBACK
@@ -94,14 +94,12 @@ class Postgres(Server):
         finally:
             password_file.unlink()
         if made.returncode:
-            raise self._explain(made.stderr)
+            raise self._explain(made.stdout + made.stderr)
         unfinished.rename(self.data)
 
     def _explain(self, said: str) -> CannotStart:
         if NO_SPACE in said:
-            return CannotStart(
-                f"The disk that holds {self.directory} is full; free some space and start again."
-            )
+            return full_disk(self.directory)
         if "bwrap:" in said:
             return CannotStart(
                 "PostgreSQL does not run as root, and this system refuses the user namespace "

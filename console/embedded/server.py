@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from console.embedded.errors import NO_SPACE, CannotStart
+from console.embedded.errors import NO_SPACE, CannotStart, full_disk
 from console.embedded.processes import Process, end, ending_in_words, signal_group, spawn
 
 READY_SECONDS = 60
@@ -84,9 +84,7 @@ class Server(ABC):
         code = self.process.returncode if self.process else 0
         last = last_line(self.log)
         if NO_SPACE.lower() in last.lower():
-            return CannotStart(
-                f"The disk that holds {self.directory} is full; free some space and start again."
-            )
+            return full_disk(self.directory)
         return CannotStart(f"{self.name} {ending_in_words(code)}: {last} (its log: {self.log})")
 
     def _turn_log(self) -> None:

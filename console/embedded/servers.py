@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+import psycopg
+
 from console.embedded.errors import CannotStart
 from console.embedded.files import write_private
 from console.embedded.home import Home
@@ -97,14 +99,17 @@ class Servers:
 
     def prepare(self) -> None:
         """Roles and database, and the vault's store, policies and identities. Idempotent."""
-        if not self.named.database_url:
-            ensure_database(self.postgres.url(), DATABASE)
-        ensure_roles(self.admin_url, keep_passwords(self.home.keys / "database-roles.json"))
         self._prepare_vault()
+        try:
+            if not self.named.database_url:
+                ensure_database(self.postgres.url(), DATABASE)
+            ensure_roles(self.admin_url, keep_passwords(self.home.keys / "database-roles.json"))
+        except psycopg.Error as error:
+            raise CannotStart(f"PostgreSQL refused the set-up: {error}".splitlines()[0]) from error
 
     def vault_identities(self) -> dict[str, dict[str, str]]:
         """By process: its role id and secret id; empty before `prepare`."""
-        path = self.home.keys / "vault-identities.json"
+        path = self.vault.identities_file
         return dict(json.loads(path.read_text())) if path.exists() else {}
 
     def _prepare_vault(self) -> None:
@@ -126,4 +131,4 @@ class Servers:
         except VaultError as error:
             raise CannotStart(f"The vault could not be prepared: {error}") from error
         if identities != kept:
-            write_private(self.home.keys / "vault-identities.json", json.dumps(identities))
+            write_private(self.vault.identities_file, json.dumps(identities))

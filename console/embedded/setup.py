@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from console.embedded.environments import environments, surroundings
-from console.embedded.errors import NO_SPACE, CannotStart, from_os_error
+from console.embedded.errors import NO_SPACE, CannotStart, from_os_error, full_disk
 from console.embedded.home import Home
 from console.embedded.named import Named
 from console.embedded.processes import end, spawn
@@ -66,9 +66,7 @@ def _reason(log: Path) -> str:
 
 def _failure(servers: Servers, last: str) -> CannotStart:
     if NO_SPACE in last:
-        return CannotStart(
-            f"The disk that holds {servers.home.path} is full; free some space and start again."
-        )
+        return full_disk(servers.home.path)
     return CannotStart(
         f"The database could not be prepared: {last} (all of it: {servers.home.logs / 'setup.log'})"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from console.embedded import programs
 from console.embedded.environments import LOOPBACK_HOSTS, surroundings
-from console.embedded.errors import CannotStart, from_os_error
+from console.embedded.errors import CannotStart, from_os_error, full_disk
 from console.embedded.home import Home
 from console.embedded.members import LoggedMember, ServerMember
 from console.embedded.named import Named
@@ -62,6 +62,11 @@ def up() -> None:
             Up(home).run()
     except OSError as error:
         raise from_os_error(error, home.path) from error
+    except CannotStart as error:
+        # Each server has its own words for a full disk, and some have none.
+        if home.is_full():
+            raise full_disk(home.path) from error
+        raise
 
 
 class Up:

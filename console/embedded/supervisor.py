@@ -133,7 +133,7 @@ class Supervisor:
             member.end(within_seconds=0)
             self._drain(member)
         if late:
-            self.output.say(f"Killed what did not stop in time: {', '.join(late)}.")
+            self.output.say(f"Killed what had not stopped yet: {', '.join(late)}.")
 
     def _alive(self, members: list[Member]) -> list[str]:
         return [m.name for m in members if m.process is not None and m.process.poll() is None]

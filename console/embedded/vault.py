@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class Vault(Server):
         super().__init__(directory=directory, log=log, port=port, mark=mark)
         self.unseal_key = keys / "vault-unseal-key"
         self.root_token_file = keys / "vault-root-token"
+        self.identities_file = keys / "vault-identities.json"
 
     @property
     def address(self) -> str:
@@ -59,9 +61,16 @@ class Vault(Server):
 
     @property
     def root_token(self) -> str:
-        return self.root_token_file.read_text().strip()
+        try:
+            return self.root_token_file.read_text().strip()
+        except FileNotFoundError:
+            raise CannotStart(
+                f"{self.root_token_file} is gone, without which the vault cannot be prepared; "
+                "put it back, or make a new root token with the recovery key beside it."
+            ) from None
 
     def prepare(self) -> None:
+        self._remove_unfinished()
         (self.directory / "data").mkdir(parents=True, exist_ok=True)
         if not self.unseal_key.exists():
             write_private(self.unseal_key, os.urandom(32))
@@ -76,6 +85,12 @@ class Vault(Server):
                 audit=json.dumps(str(self.directory / "audit.log")),
             ),
         )
+
+    def _remove_unfinished(self) -> None:
+        """A store that was initialised while nobody kept its token: nothing can be in it yet."""
+        is_kept = self.root_token_file.exists() or self.identities_file.exists()
+        if not is_kept:
+            shutil.rmtree(self.directory / "data", ignore_errors=True)
 
     def command(self) -> Sequence[str | Path]:
         return [BINARY, "server", f"-config={self.directory / 'server.hcl'}"]
@@ -97,10 +112,9 @@ class Vault(Server):
         if made is None:
             raise CannotStart(f"OpenBao could not be initialised; see {self.log}.")
         # The recovery key can make a new root token, should the first one ever be revoked.
+        recovery_key = self.root_token_file.with_name("vault-recovery-key")
+        write_private(recovery_key, made["recovery_keys"][0])
         write_private(self.root_token_file, made["root_token"])
-        write_private(
-            self.root_token_file.with_name("vault-recovery-key"), made["recovery_keys"][0]
-        )
 
     def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any] | None:
         """The answer as JSON, whatever its status; None when there is none."""

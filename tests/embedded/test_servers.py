@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -109,6 +110,35 @@ def test_secrets_survive_a_restart_of_the_vault_which_opens_itself(running: Serv
     assert answer["data"]["data"] == {"api_key": "not-a-real-key"}
 
 
+def test_a_first_start_that_is_cut_short_at_any_moment_is_made_good(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first = servers.start(home)
+    first.stop()
+    # As if it had ended after the vault was initialised and before its token was kept, ...
+    (home / "keys" / "vault-root-token").unlink()
+    (home / "keys" / "vault-identities.json").unlink()
+    # ... and while the cluster was being made.
+    (home / "postgres" / "data").rename(home / "postgres" / "unfinished")
+    second = servers.start(home)
+    try:
+        with vault(second) as client:
+            assert client.get("sys/mounts").status_code == 200
+        with psycopg.connect(second.database_url("placet_web")) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        second.stop()
+
+
+def test_a_vault_in_use_is_never_made_anew(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first = servers.start(home)
+    first.stop()
+    (home / "keys" / "vault-root-token").unlink()
+    with pytest.raises(CannotStart, match="vault-root-token is gone"):
+        servers.start(home)
+    assert list((home / "vault" / "data").iterdir())
+
+
 def test_the_vault_keeps_an_audit_of_its_own(running: Servers) -> None:
     with vault(running) as client:
         client.get("placet/metadata/main/looked-up")
@@ -140,7 +170,7 @@ def test_a_named_server_that_is_away_is_said_in_one_sentence(tmp_path: Path) -> 
 
 
 def test_named_servers_replace_the_embedded_ones(tmp_path: Path, running: Servers) -> None:
-    """Another home, on the database, broker and vault of the first."""
+    """Another home takes over the servers of the first, so this test comes last."""
     home = Home(tmp_path / "home")
     home.make()
     named = Named(
@@ -154,6 +184,8 @@ def test_named_servers_replace_the_embedded_ones(tmp_path: Path, running: Server
     other.start()
     with pytest.raises(CannotStart, match="the first start needs PLACET_VAULT_TOKEN"):
         other.prepare()
+    other = Embedded(home, replace(named, vault_token=running.vault.root_token), {})
+    other.prepare()
     assert other.broker_url == running.valkey.url(2)
     assert other.vault_addr == running.vault.address
     assert f"127.0.0.1:{running.postgres.port}/placet" in other.database_url("placet_web")

@@ -116,7 +116,7 @@ def test_what_does_not_stop_in_time_is_killed_with_its_children(
     watched.run_until(lambda: pid_file.exists() and pid_file.read_text().endswith("\n"))
     child = int(pid_file.read_text())
     watched.supervisor.stop("executor")
-    assert "Killed what did not stop in time: executor." in watched.said.getvalue()
+    assert "Killed what had not stopped yet: executor." in watched.said.getvalue()
     # The kernel takes a moment for what the signal began.
     deadline = time.monotonic() + 5
     while _runs(child):
