@@ -119,6 +119,9 @@ class Gate(models.Model):
                 name="approvals_gate_open",
             ),
             models.Index(fields=["tenant", "-opened_at", "-id"], name="approvals_gate_newest"),
+            models.Index(
+                fields=["expires_at"], condition=Q(status="open"), name="approvals_gate_ends"
+            ),
         ]
 
 

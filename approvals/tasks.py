@@ -1,8 +1,9 @@
-"""Celery's side of the gatekeeper, and what its sweep looks for."""
+"""Celery's side of the gatekeeper, and what its sweeps look for."""
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
@@ -12,23 +13,30 @@ from approvals import gates, limits
 
 logger = logging.getLogger(__name__)
 
-# Held steps that need a gate, gates whose verdict or time is in, clearances nobody used.
-WORK = """
-    (SELECT s.id FROM runs_step s LEFT JOIN approvals_gate g ON g.step_id = s.id
-     WHERE s.status = 'held' AND s.is_money AND g.id IS NULL
-     ORDER BY s.id LIMIT %(most)s)
-    UNION
-    (SELECT g.step_id FROM approvals_gate g
-     WHERE g.status = 'open'
-       AND (g.expires_at <= clock_timestamp()
-            OR EXISTS (SELECT FROM approvals_decision d WHERE d.gate_id = g.id)
-            OR EXISTS (SELECT FROM runs_step s WHERE s.id = g.step_id AND s.status <> 'held'))
-     LIMIT %(most)s)
-    UNION
-    (SELECT c.step_id FROM approvals_clearance c JOIN runs_step s ON s.id = c.step_id
-     WHERE s.status = 'ready' AND s.attempt = 0 AND c.expires_at <= clock_timestamp()
-     LIMIT %(most)s)
+# What is due: held steps that nobody has looked at, and gates whose time is over.
+DUE = """
+    (SELECT id FROM runs_step WHERE status = 'held' AND held_because = ''
+     ORDER BY id LIMIT %(most)s)
+    UNION ALL
+    (SELECT step_id FROM approvals_gate
+     WHERE status = 'open' AND expires_at <= clock_timestamp()
+     ORDER BY expires_at LIMIT %(most)s)
 """
+# What a lost hint or a changed policy may have left behind, page by page over all of it.
+LOST = """
+    SELECT s.id FROM runs_step s
+    LEFT JOIN approvals_gate g ON g.step_id = s.id
+    LEFT JOIN approvals_clearance c ON c.step_id = s.id
+    WHERE s.id > %(after)s AND s.is_money AND (
+        (s.status = 'held' AND (g.id IS NULL
+            OR EXISTS (SELECT FROM approvals_decision d WHERE d.gate_id = g.id)))
+        OR (s.status = 'ready' AND s.attempt = 0 AND c.expires_at <= clock_timestamp()))
+    UNION ALL
+    SELECT s.id FROM approvals_gate g JOIN runs_step s ON s.id = g.step_id
+    WHERE s.id > %(after)s AND g.status = 'open' AND s.status <> 'held'
+    ORDER BY 1 LIMIT %(most)s
+"""
+FIRST = UUID(int=0)
 
 
 @shared_task(name="approvals.keep", ignore_result=True)
@@ -36,12 +44,28 @@ def keep(step_id: str) -> None:
     gates.keep(UUID(step_id))
 
 
-def sweep_gates() -> int:
-    """Does what lost hints left undone; returns how many steps moved on."""
+def sweep_due_gates() -> int:
+    """Opens gates for held steps that nobody has looked at, and ends those whose time is over."""
+    return sum(_keep(step_id) for step_id in _ids(DUE, {"most": limits.SWEEP_BATCH}))
+
+
+class LostGates:
+    """Looks over everything that waits, a page a pass, so that nothing can hide behind others."""
+
+    def __init__(self) -> None:
+        self._after = FIRST
+
+    def sweep(self) -> int:
+        """Does what lost hints left undone; returns how many steps moved on."""
+        found = _ids(LOST, {"after": self._after, "most": limits.SWEEP_BATCH})
+        self._after = found[-1] if len(found) == limits.SWEEP_BATCH else FIRST
+        return sum(_keep(step_id) for step_id in found)
+
+
+def _ids(query: str, values: dict[str, Any]) -> list[UUID]:
     with connection.cursor() as cursor:
-        cursor.execute(WORK, {"most": limits.SWEEP_BATCH})
-        found = [row[0] for row in cursor.fetchall()]
-    return sum(_keep(step_id) for step_id in found)
+        cursor.execute(query, values)
+        return [row[0] for row in cursor.fetchall()]
 
 
 def _keep(step_id: UUID) -> bool:

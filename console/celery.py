@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 TASKS = {"runs": "runs.advance", "effects": "runs.execute", "gates": "approvals.keep"}
 DEAF_SECONDS = 5.0
 BREAK_SECONDS = 2.0
+LOST_GATES_SECONDS = 2.0
 
 app = Celery("placet")
 app.conf.update(
@@ -84,7 +85,7 @@ def start_sweepers(**_: Any) -> None:
     """The sweeps of this process, in a thread of the parent."""
     from approvals import tasks
     from runs import recovery
-    from runs.sweeper import Sweeper
+    from runs.sweeper import Seldom, Sweeper
 
     process = settings.PLACET_PROCESS
     if process == "worker":
@@ -96,7 +97,8 @@ def start_sweepers(**_: Any) -> None:
             Sweeper("effects", 2, [recovery.recover_lost_steps, heard(recovery.hint_due_steps)])
         )
     elif process == "gatekeeper":
-        _sweepers.append(Sweeper("gates", 3, [tasks.sweep_gates]))
+        lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)
+        _sweepers.append(Sweeper("gates", 3, [tasks.sweep_due_gates, lost]))
     for sweeper in _sweepers:
         sweeper.start()
 

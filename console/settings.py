@@ -204,21 +204,20 @@ WHITENOISE_USE_FINDERS = True
 
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
-# One line an event, on standard output; the supervisor says which process it was.
+# One line an event, on standard error; the supervisor says which process it was.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {"redaction": {"()": "credentials.redaction.RedactionFilter"}},
     "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {
-        "stdout": {
+        "stderr": {
             "class": "logging.StreamHandler",
-            "stream": "ext://sys.stdout",
             "formatter": "line",
             "filters": ["redaction"],
         }
     },
-    "root": {"level": "INFO", "handlers": ["stdout"]},
+    "root": {"level": "INFO", "handlers": ["stderr"]},
     "loggers": {
         # A message is a hint; what came of it is told by the engine itself.
         "celery.worker.strategy": {"level": "WARNING"},

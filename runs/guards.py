@@ -41,11 +41,11 @@ BEGIN
     IF OLD.clearance_id IS NOT NULL AND NEW.clearance_id IS DISTINCT FROM OLD.clearance_id THEN
         RAISE EXCEPTION 'step clearance: a clearance cannot be exchanged';
     END IF;
-    IF NEW.status = OLD.status THEN
-        RETURN NEW;
-    END IF;
     IF OLD.status IN ('succeeded', 'failed', 'denied', 'cancelled') THEN
         RAISE EXCEPTION 'step ended: a step that has % stays so', OLD.status;
+    END IF;
+    IF NEW.status = OLD.status THEN
+        RETURN NEW;
     END IF;
     IF NOT OLD.is_remote THEN
         RETURN NEW;
@@ -107,6 +107,18 @@ BEGIN
 END $$;
 CREATE TRIGGER runs_run_guard BEFORE UPDATE ON runs_run
     FOR EACH ROW EXECUTE FUNCTION runs_guard_run();
+
+CREATE FUNCTION runs_guard_new_run() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = public, pg_temp AS $$
+BEGIN
+    IF NEW.status <> 'ready' OR NEW.result IS NOT NULL OR NEW.finished_at IS NOT NULL
+        OR NEW.started_at IS NOT NULL THEN
+        RAISE EXCEPTION 'run birth: a run begins ready, and with nothing done';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER runs_run_birth BEFORE INSERT ON runs_run
+    FOR EACH ROW EXECUTE FUNCTION runs_guard_new_run();
 """
 
 MONEY_FLAG = """
@@ -123,5 +135,7 @@ DROP TRIGGER runs_event_append_only ON runs_event;
 DROP TRIGGER runs_step_guard ON runs_step;
 DROP TRIGGER runs_step_birth ON runs_step;
 DROP TRIGGER runs_run_guard ON runs_run;
-DROP FUNCTION runs_guard_step, runs_guard_new_step, runs_guard_run, placet_refuse_change;
+DROP TRIGGER runs_run_birth ON runs_run;
+DROP FUNCTION runs_guard_step, runs_guard_new_step, runs_guard_run, runs_guard_new_run,
+    placet_refuse_change;
 """

@@ -239,7 +239,14 @@ class Step(models.Model):
                 condition=Q(status="ready", is_remote=True),
                 name="runs_step_due",
             ),
-            models.Index(fields=["id"], condition=Q(status="held"), name="runs_step_held"),
+            models.Index(
+                fields=["id"], condition=Q(status="held", is_money=True), name="runs_step_held"
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(status="held", held_because=""),
+                name="runs_step_unseen",
+            ),
             models.Index(
                 fields=["id"],
                 condition=Q(status="running", is_remote=True),

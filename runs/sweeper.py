@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from django.conf import settings
@@ -12,6 +13,20 @@ from django.db import connection
 logger = logging.getLogger(__name__)
 
 Sweep = Callable[[], int]
+
+
+class Seldom:
+    """A sweep that does its work only so often, however often it is called."""
+
+    def __init__(self, sweep: Sweep, seconds: float) -> None:
+        self._sweep, self._seconds = sweep, seconds
+        self._due_at = 0.0
+
+    def __call__(self) -> int:
+        if time.monotonic() < self._due_at:
+            return 0
+        self._due_at = time.monotonic() + self._seconds
+        return self._sweep()
 
 
 class Sweeper(threading.Thread):

@@ -140,12 +140,14 @@ def park(
     declared: list[Declared],
     awaited: list[int],
     waiting_for: str,
+    is_cancelling: bool = False,
 ) -> None:
     """Declares steps and lets go of the run until they have ended, or until the earliest time
     that one of its own waiting steps names.
 
-    What ended while the worker was busy is seen under the lock, so no wake-up is lost: the
-    run is then ready at once.
+    What happened while the worker was busy (a step ended, somebody asked to cancel) is seen
+    under the lock, so no wake-up is lost: the run is then ready at once. `is_cancelling` is
+    for a worker that has seen the request already.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         seq = journal.append(
@@ -157,7 +159,9 @@ def park(
         )
         for step in declared:
             _declare(cursor, claim, step)
-        is_over = bool(awaited) and not _has_unended(cursor, claim.id)
+        is_over = (bool(awaited) and not _has_unended(cursor, claim.id)) or (
+            not is_cancelling and _is_cancelling(cursor, claim.id)
+        )
         cursor.execute(
             """
             UPDATE runs_run SET status = %s, waiting_for = %s, waiting_since = clock_timestamp(),
@@ -183,7 +187,7 @@ def _declare(cursor: Any, claim: Held, step: Declared) -> None:
         INSERT INTO runs_step (
             id, tenant, run_id, position, kind, name, effect, is_money, is_remote,
             declaration_id, status, arguments, digest, key, attempt, failures, held_because)
-        SELECT %s, tenant, id, %s, 'tool', %s, %s, %s, true, %s, %s, %s, %s, %s, 0, 0, %s
+        SELECT %s, tenant, id, %s, 'tool', %s, %s, %s, true, %s, %s, %s, %s, %s, 0, 0, ''
         FROM runs_run WHERE id = %s
         """,
         [
@@ -197,7 +201,6 @@ def _declare(cursor: Any, claim: Held, step: Declared) -> None:
             step.arguments,
             step.digest,
             step.key,
-            "Waiting for the gatekeeper to open a gate." if step.is_money else "",
             claim.id,
         ],
     )

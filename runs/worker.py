@@ -117,7 +117,9 @@ def _cancel(claim: Held) -> None:
     in_flight = transitions.cancel_unstarted(claim)
     if in_flight:
         waiting_for = f"{', '.join(sorted(set(in_flight)))} to end, then it is cancelled"
-        transitions.park(claim, declared=[], awaited=[], waiting_for=waiting_for)
+        transitions.park(
+            claim, declared=[], awaited=[], waiting_for=waiting_for, is_cancelling=True
+        )
     else:
         transitions.finish_run(claim, "cancelled")
 

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection, connections
 
-from approvals import consent, gates, policies, tasks
+from approvals import consent, policies, tasks
 from approvals.decisions import decide, install_seal_key
 from approvals.models import Gate, Reviewer
 from console import roles
@@ -123,9 +123,7 @@ class World:
             "mallory": roles.REVIEWER,
         }
         for name, role in cast.items():
-            person = User.objects.create_user(
-                username=name, password=PASSWORD, tenant=self.tenant
-            )
+            person = User.objects.create_user(username=name, password=PASSWORD, tenant=self.tenant)
             person.groups.add(Group.objects.get_or_create(name=role)[0])
             setattr(self, name, person)
         for person in (self.bob, self.carol):
@@ -165,7 +163,7 @@ class World:
     def keep_gates(self) -> int:
         """Everything that the gatekeeper would do now."""
         with as_role("placet_gatekeeper"):
-            return tasks.sweep_gates()
+            return tasks.sweep_due_gates() + tasks.LostGates().sweep()
 
     def execute(self) -> int:
         """Everything that an executor would do now."""

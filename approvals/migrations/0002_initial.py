@@ -166,6 +166,14 @@ class Migration(migrations.Migration):
                 fields=["tenant", "-opened_at", "-id"], name="approvals_gate_newest"
             ),
         ),
+        migrations.AddIndex(
+            model_name="gate",
+            index=models.Index(
+                condition=models.Q(("status", "open")),
+                fields=["expires_at"],
+                name="approvals_gate_ends",
+            ),
+        ),
         migrations.AddConstraint(
             model_name="gate",
             constraint=models.UniqueConstraint(

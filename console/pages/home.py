@@ -144,7 +144,7 @@ def health(person: User) -> list[Item]:
         _process(
             "Gatekeeper",
             "opens and closes gates",
-            steps.filter(status="held", gate__isnull=True, held_because__startswith="Waiting")
+            steps.filter(status="held", gate__isnull=True, held_because="")
             .order_by("created_at")
             .values_list("created_at", flat=True)
             .first(),

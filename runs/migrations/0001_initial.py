@@ -200,7 +200,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='step',
-            index=models.Index(condition=models.Q(('status', 'held')), fields=['id'], name='runs_step_held'),
+            index=models.Index(condition=models.Q(('is_money', True), ('status', 'held')), fields=['id'], name='runs_step_held'),
+        ),
+        migrations.AddIndex(
+            model_name='step',
+            index=models.Index(condition=models.Q(('held_because', ''), ('status', 'held')), fields=['id'], name='runs_step_unseen'),
         ),
         migrations.AddIndex(
             model_name='step',

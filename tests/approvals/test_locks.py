@@ -439,3 +439,33 @@ def test_the_connection_of_the_harness_really_changes_its_role(world: World) -> 
         with as_role(role), connection.cursor() as cursor:
             cursor.execute("SELECT session_user")
             assert cursor.fetchone() == (role,)
+
+
+def test_what_a_step_came_to_cannot_be_rewritten(world: World) -> None:
+    run = world.start("adding", numbers=[1])
+    world.settle()
+    for role, column in (("placet_worker", "result"), ("placet_executor", "result")):
+        answer = refusal(
+            world, role, (f"UPDATE runs_step SET {column} = '7' WHERE run_id = %s", [run.id])
+        )
+        assert "step ended: a step that has succeeded stays so" in answer
+    answer = refusal(
+        world, "placet_worker", ("UPDATE runs_run SET result = '7' WHERE id = %s", [run.id])
+    )
+    assert "run ended: a run that has succeeded stays so" in answer
+
+
+def test_web_cannot_invent_a_run_that_is_over(world: World) -> None:
+    run = world.start("adding", numbers=[1])
+    answer = refusal(
+        world,
+        "placet_web",
+        (
+            "INSERT INTO runs_run (id, tenant, workflow, version, status, input, requested_by_id,"
+            " seed, waiting_for, progress_done, progress_total, progress_note,"
+            " cancel_requested_by) SELECT %s, tenant, workflow, version, 'succeeded', input,"
+            " requested_by_id, seed, '', 0, 0, '', '' FROM runs_run WHERE id = %s",
+            [new_id(), run.id],
+        ),
+    )
+    assert "run birth: a run begins ready, and with nothing done" in answer

@@ -57,7 +57,8 @@ def turn() -> None:
         recovery.hint_lost_runs()
         worker.drain(first=_lost_run())
     elif process == "gatekeeper":
-        tasks.sweep_gates()
+        tasks.sweep_due_gates()
+        tasks.LostGates().sweep()
     else:
         recovery.recover_lost_steps()
         effects.drain()

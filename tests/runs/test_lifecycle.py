@@ -170,3 +170,20 @@ def test_cancelling_waits_for_the_effect_in_flight(world: World) -> None:
     assert world.run_now(run).status == "cancelled"
     assert [step.status for step in world.steps(run)] == ["succeeded", "cancelled"]
     assert ledger("registered") == []
+
+
+def test_a_cancel_that_meets_a_busy_worker_is_seen_when_it_parks(world: World) -> None:
+    """The request comes while the worker is in its slice, before the run waits for anything."""
+    from runs import claims, transitions
+
+    run = world.start("registering", names=["a"])
+    with as_role("placet_worker"):
+        claim = claims.take_run(run.id)
+        assert claim is not None
+    with as_role("placet_web"):
+        assert request_cancel(run=run, actor="alice")
+    with as_role("placet_worker"):
+        transitions.park(claim, declared=[], awaited=[], waiting_for="something")
+    assert world.run_now(run).status == "ready"
+    world.settle()
+    assert world.run_now(run).status == "cancelled"
