@@ -10,7 +10,7 @@ from typing import Any
 
 from approvals.envelope import phrase
 from approvals.gates import envelope_of, why_not
-from approvals.models import Gate, Policy
+from approvals.models import Decision, Gate, Policy
 from console.models import User
 from console.pages import words
 
@@ -35,15 +35,32 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
         "approvals": approvals,
         "decisions": decisions,
         "policy_words": policy_words(gate.policy, money["exponent"]),
-        "wanted_words": _wanted(left, envelope["group"]),
-        "why_not": why_not(gate, person) if gate.status == Gate.Status.OPEN else "",
-        "is_mine": gate.requester_id == person.pk,
+        "wanted_words": _wanted(left, envelope["group"]) if left else "",
+        **standing_of(gate, person, decisions, left),
         "digest": bytes(gate.digest).hex(),
         "phrase": phrase(bytes(gate.digest)),
         "outcome": outcome_words(gate, amount),
         "if_approved": if_approved(left),
         "consequences": consequences(gate, left),
     }
+
+
+def standing_of(
+    gate: Gate, person: User, decisions: list[Decision], left: int
+) -> dict[str, str]:
+    """Why this person does not decide here (any more), and where that leaves the request."""
+    refusal = why_not(gate, person) if gate.status == Gate.Status.OPEN else ""
+    mine = next((d for d in decisions if d.person_id == person.pk), None)
+    if not refusal:
+        return {"why_not": "", "standing": ""}
+    if mine is None:
+        is_own = gate.requester_id == person.pk
+        said = "This is your own request." if is_own else "You are not asked to decide here."
+        return {"why_not": refusal, "standing": said}
+    if mine.verdict == Decision.Verdict.DENY:
+        return {"standing": "You denied it.", "why_not": "The request is being closed."}
+    more = _wanted(left, gate.group) if left else "Enough have approved: it is being cleared."
+    return {"standing": "You approved it.", "why_not": more}
 
 
 def policy_words(policy: Policy, exponent: int) -> str:
@@ -59,8 +76,6 @@ def policy_words(policy: Policy, exponent: int) -> str:
 
 
 def _wanted(left: int, group: str) -> str:
-    if not left:
-        return "No further approval is needed."
     noun = "approval is" if left == 1 else "approvals are"
     return f"{left} more {noun} needed, from the group {group}."
 

@@ -90,6 +90,10 @@ ACTIONS = {
     "secret_written": "Wrote a secret",
     "scope_granted": "Granted a scope",
     "scope_revoked": "Revoked a scope",
+    "policy_published": "Published a policy",
+    "policy_retired": "Retired a policy",
+    "person_added": "Added a person",
+    "role_set": "Set a role",
     "token_created": "Created a token",
     "token_revoked": "Revoked a token",
 }

@@ -56,9 +56,9 @@ def when(moment: dt.datetime | None, manner: str = "ago") -> SafeString | str:
     if moment is None:
         return ""
     utc = moment.astimezone(dt.UTC)
-    shown = f"{utc.day} {utc:%b %Y, %H:%M} UTC" if manner != "clock" else f"{utc:%H:%M:%S} UTC"
-    if manner == "left":
-        shown = f"until {utc.day} {utc:%b, %H:%M} UTC"
+    shown = f"{utc.day} {utc:%b %Y, %H:%M:%S} UTC" if manner == "clock" else (
+        f"{'until ' if manner == 'left' else ''}{utc.day} {utc:%b %Y, %H:%M} UTC"
+    )
     return format_html(
         '<time datetime="{}" data-time="{}" title="{}">{}</time>',
         utc.isoformat().replace("+00:00", "Z"), manner,

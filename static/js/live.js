@@ -1,6 +1,6 @@
 // Hint, then pull: the socket says only "run X, sequence n"; what changed is fetched through
 // the ordinary view by htmx. A lost hint costs latency, never truth: each part also looks by
-// itself every 15 seconds, and at once after a reconnect.
+// itself every 15 seconds, and at once whenever the socket opens.
 
 const POLL_MS = 15000;
 const GAP_MS = 300;
@@ -12,10 +12,9 @@ const parts = () => [...document.querySelectorAll("[data-live]")];
 const pulled = new WeakMap();
 
 function concerns(part, hint) {
-  const wanted = part.dataset.live;
-  if (hint.subject === "all" || wanted === "any") return true;
-  if (wanted === hint.subject) return true;
-  return wanted === `${hint.subject}:${hint.id}`;
+  if (hint.subject === "all") return true;
+  const wanted = part.dataset.live.split(" ");
+  return wanted.includes(hint.subject) || wanted.includes(`${hint.subject}:${hint.id}`);
 }
 
 function isKnown(part, hint) {
@@ -43,7 +42,6 @@ function take(hint) {
 }
 
 let failures = 0;
-let wasOpen = false;
 
 function connect() {
   const address = new URL(document.body.dataset.liveSocket, location.href);
@@ -52,8 +50,8 @@ function connect() {
   socket.addEventListener("open", () => {
     failures = 0;
     document.documentElement.dataset.connected = "yes";
-    if (wasOpen) parts().forEach(pull);
-    wasOpen = true;
+    // What changed since the page was rendered, or since the last socket, had no listener.
+    parts().forEach(pull);
   });
   socket.addEventListener("message", (event) => take(JSON.parse(event.data)));
   socket.addEventListener("close", () => {

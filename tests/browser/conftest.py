@@ -36,23 +36,6 @@ def address(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield running
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    from tests.browser.web import chromium
-
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        # Playwright keeps an event loop in this thread, in which Django sees danger to its
-        # connections; there is none, because only this thread uses them.
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-        launched = playwright.chromium.launch(
-            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
 def console(world: World, address: str, browser: Browser) -> Iterator[Console]:
     """The console of this world; a test fails when the browser complains of anything."""

@@ -101,6 +101,19 @@ def _parked_by_bob(world: World) -> Gate:
     return world.gates(run)[0]
 
 
+def test_who_has_decided_is_told_what_is_still_missing(
+    world: World, bob: Visitor
+) -> None:
+    world.policy(name="Two", above_minor=1_000_000, up_to_minor=2_000_000, quorum=2)
+    gate = world.gates(world.park_at_gates(1_500_000))[0]
+
+    decide(bob, gate, "approve", step="confirmed")
+
+    text = Page(bob.get(f"/gates/{gate.id}/")).text
+    assert "You approved it. 1 more approval is needed, from the group payments." in text
+    assert "If you deny" not in text
+
+
 def test_who_is_not_asked_is_told_so(world: World, gate: Gate) -> None:
     mallory = visitors.visit_as(world.mallory)
 
