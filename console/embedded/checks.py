@@ -126,7 +126,7 @@ def check_databases(written: Environments) -> Iterator[Finding]:
             with psycopg.connect(url, connect_timeout=3) as connection:
                 row = connection.execute("SELECT current_user").fetchone()
         except psycopg.Error as error:
-            said = (str(error).strip().splitlines() or ["no answer"])[-1].strip()
+            said = (str(error).strip().splitlines() or ["no answer"])[0].strip()
             mend = PREPARE if "authentication" in said else START
             yield Finding(what=what, wrong=f"cannot be reached: {said}", mend=mend)
             continue

@@ -70,8 +70,10 @@ def _servers_of(process: str, servers: Servers) -> Environment:
 def _open_settings() -> Environment:
     given = {name: os.environ[name] for name in OPEN_SETTINGS if os.environ.get(name)}
     host = given.get("PLACET_HOST", "")
-    if host and host not in LOOPBACK_HOSTS and "PLACET_ALLOWED_HOSTS" not in given:
-        given["PLACET_ALLOWED_HOSTS"] = ",".join(("localhost", "127.0.0.1", "[::1]", host))
+    if host and host not in LOOPBACK_HOSTS:
+        allowed = given.get("PLACET_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+        shown = f"[{host}]" if ":" in host else host
+        given["PLACET_ALLOWED_HOSTS"] = ",".join(dict.fromkeys([*allowed, shown]))
     return given
 
 

@@ -31,6 +31,7 @@ class Home:
 
     def make(self) -> None:
         try:
+            self._check_is_ours()
             # Nothing is collected there, but the web warns of a directory that is not there.
             static = self.path / "static"
             for directory in (self.path, self.keys, self.logs, static):
@@ -41,6 +42,15 @@ class Home:
             self._check_space()
         except OSError as error:
             raise from_os_error(error, self.path) from error
+
+    def _check_is_ours(self) -> None:
+        """It becomes private, and hidden from agents' code: nobody else's things may be in it."""
+        if not self.path.is_dir() or self.keys.exists() or not any(self.path.iterdir()):
+            return
+        raise CannotStart(
+            f"PLACET_HOME names {self.path}, which holds other things; "
+            "name an empty directory, or one that is not there yet."
+        )
 
     def _check_space(self) -> None:
         is_first = not (self.path / "postgres" / "data").exists()

@@ -118,4 +118,4 @@ def _connect(url: str) -> psycopg.Connection:
 
 def _first(error: psycopg.Error) -> str:
     lines = str(error).strip().splitlines()
-    return lines[-1].strip().rstrip(".") if lines else type(error).__name__
+    return lines[0].strip().rstrip(".") if lines else type(error).__name__

@@ -227,6 +227,14 @@ def test_a_home_that_cannot_be_made_is_said_in_one_sentence(tmp_path: Path) -> N
     assert "PLACET_HOME" in said
 
 
+def test_a_directory_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("finished")
+    before = tmp_path.stat().st_mode
+    said = up_refuses(tmp_path)
+    assert said.startswith(f"PLACET_HOME names {tmp_path}, which holds other things")
+    assert tmp_path.stat().st_mode == before
+
+
 def test_a_read_only_home_is_said_in_one_sentence(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
