@@ -97,6 +97,11 @@ def check_space(home: Home) -> Iterator[Finding]:
 
 
 def check_environments(written: Environments) -> Iterator[Finding]:
+    if not written:
+        yield Finding(
+            what="environment.json", wrong="is not there or cannot be read", mend="run `make up`"
+        )
+        return
     missing = [process for process in PROCESSES if process not in written]
     if missing:
         yield Finding(

@@ -288,3 +288,10 @@ def test_without_the_demo_there_are_no_people_and_no_bank(tmp_path: Path) -> Non
         assert ask(placet, "SELECT count(*) FROM console_user") == [(0,)]
     finally:
         assert placet.stop() == 0
+
+
+def test_the_doctor_of_a_place_never_started_says_how_to_start(tmp_path: Path) -> None:
+    done = doctor(Placet(tmp_path / "home"))
+    assert done.returncode == 1
+    assert re.search(r"^wrong  home .*: is not there -> run `make up`", done.stdout, re.MULTILINE)
+    assert "database" not in done.stdout

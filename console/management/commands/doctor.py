@@ -56,10 +56,11 @@ def findings() -> Iterator[Finding]:
     yield from checks.check_home(place)
     yield from checks.check_space(place)
     yield from checks.check_environments(written)
-    yield from checks.check_brokers(written)
-    yield from checks.check_vault(written)
-    yield from checks.check_databases(written)
-    yield from check_as_owner(written)
+    if written:
+        yield from checks.check_brokers(written)
+        yield from checks.check_vault(written)
+        yield from checks.check_databases(written)
+        yield from check_as_owner(written)
     yield from check_workflows()
     yield from checks.check_browser()
 
