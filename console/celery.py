@@ -90,11 +90,21 @@ def start_sweepers(**_: Any) -> None:
     process = settings.PLACET_PROCESS
     if process == "worker":
         _sweepers.append(
-            Sweeper("runs", 1, [recovery.wake_due_runs, heard(recovery.hint_lost_runs)])
+            Sweeper(
+                "runs",
+                1,
+                [recovery.wake_due_runs, heard(recovery.hint_lost_runs)],
+                own=[recovery.release_runs_of_the_dead],
+            )
         )
     elif process == "executor":
         _sweepers.append(
-            Sweeper("effects", 2, [recovery.recover_lost_steps, heard(recovery.hint_due_steps)])
+            Sweeper(
+                "effects",
+                2,
+                [recovery.recover_lost_steps, heard(recovery.hint_due_steps)],
+                own=[recovery.release_steps_of_the_dead],
+            )
         )
     elif process == "gatekeeper":
         lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)

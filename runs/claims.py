@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+
+from runs import holders
 
 logger = logging.getLogger(__name__)
 
@@ -66,17 +67,12 @@ class Held:
     is_lost: bool = False
 
 
-def holder() -> str:
-    """This process, as other people would look for it."""
-    return f"{socket.gethostname()}:{os.getpid()}"
-
-
 def take_run(run_id: UUID) -> Held | None:
     """Claims a run that is ready, or whose holder's claim has ended; None when it is not so."""
     with connection.cursor() as cursor:
         cursor.execute(
             TAKE_RUN,
-            {"run": run_id, "holder": holder(), "seconds": settings.PLACET_CLAIM_SECONDS},
+            {"run": run_id, "holder": holders.me(), "seconds": settings.PLACET_CLAIM_SECONDS},
         )
         row = cursor.fetchone()
     return None if row is None else Held("run", run_id, row[0])

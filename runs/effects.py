@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, connection
 from psycopg.errors import RaiseException
 
-from runs import canonical, claims, limits, telemetry, transitions
+from runs import canonical, claims, holders, limits, telemetry, transitions
 from runs.claims import Held
 from runs.context import described, run_tool
 from runs.declare import TOOLS, Tool
@@ -164,7 +164,7 @@ def execute(step_id: UUID) -> bool:
     """Makes one attempt of a step; False when it was not to be had."""
     try:
         fence, attempt = transitions.start_step(
-            step_id, holder=claims.holder(), seconds=settings.PLACET_CLAIM_SECONDS
+            step_id, holder=holders.me(), seconds=settings.PLACET_CLAIM_SECONDS
         )
     except ClaimMissed as missed:
         logger.info("%s", missed)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from runs import dispatch, effects, limits, transitions
+from runs import dispatch, effects, holders, limits, transitions
 from runs.errors import ClaimMissed
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,25 @@ def hint_lost_runs() -> int:
     )
 
 
+def release_runs_of_the_dead() -> int:
+    """Ends the claims of workers that this process can see are gone, without waiting for them."""
+    return _release(
+        "SELECT c.run_id, c.holder FROM runs_run r JOIN runs_claim c ON c.run_id = r.id"
+        " WHERE r.status = 'running' AND c.expires_at > clock_timestamp()",
+        "UPDATE runs_claim SET expires_at = clock_timestamp() WHERE run_id = %s AND holder = %s",
+    )
+
+
+def release_steps_of_the_dead() -> int:
+    """The same for executors."""
+    return _release(
+        "SELECT c.step_id, c.holder FROM runs_step s JOIN runs_stepclaim c ON c.step_id = s.id"
+        " WHERE s.status = 'running' AND s.is_remote AND c.expires_at > clock_timestamp()",
+        "UPDATE runs_stepclaim SET expires_at = clock_timestamp()"
+        " WHERE step_id = %s AND holder = %s",
+    )
+
+
 def hint_due_steps() -> int:
     """Hints for steps of the executor that are due."""
     return _hint(
@@ -66,6 +85,16 @@ def recover_lost_steps() -> int:
         )
         lost = cursor.fetchall()
     return sum(_recover(step_id, effect) for step_id, effect in lost)
+
+
+def _release(find: str, release: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(find)
+        dead = [row for row in cursor.fetchall() if holders.is_dead(row[1])]
+        for row in dead:
+            cursor.execute(release, row)
+            logger.warning("The process that held %s is gone; its claim is ended.", row[0])
+    return len(dead)
 
 
 def _recover(step_id: UUID, effect: str) -> bool:

@@ -33,11 +33,14 @@ class Sweeper(threading.Thread):
     """Runs its sweeps every `PLACET_SWEEP_SECONDS`, while it holds the lock of its name.
 
     The lock belongs to the database session: when this process dies, another takes over.
+    What only this process can see (its neighbours' deaths) it looks for without the lock.
     """
 
-    def __init__(self, name: str, lock: int, sweeps: Sequence[Sweep]) -> None:
+    def __init__(
+        self, name: str, lock: int, sweeps: Sequence[Sweep], *, own: Sequence[Sweep] = ()
+    ) -> None:
         super().__init__(name=f"sweep-{name}", daemon=True)
-        self._lock, self._sweeps = lock, sweeps
+        self._lock, self._sweeps, self._own = lock, sweeps, own
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -46,6 +49,8 @@ class Sweeper(threading.Thread):
     def run(self) -> None:
         while not self._stopping.wait(settings.PLACET_SWEEP_SECONDS):
             try:
+                for look in self._own:
+                    look()
                 if self._has_lock():
                     self.sweep()
             except Exception as error:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 
-from runs import claims, effects, journal, limits, recovery, transitions, worker
+from runs import claims, effects, holders, journal, limits, recovery, transitions, worker
 from runs.declare import WORKFLOWS, Workflow
 from runs.errors import CredentialRefused, CredentialUnavailable, Fenced
 from runs.models import Effect, Event, Run, Step
@@ -390,3 +393,36 @@ def test_without_a_provider_a_tool_that_needs_a_secret_is_refused(world: World) 
     assert error is not None
     assert error["message"] == "knock needs the secret world/key; no vault is set up."
     assert ledger("knocked") == []
+
+
+def test_the_claim_of_a_neighbour_that_is_gone_ends_at_once(world: World) -> None:
+    gone = subprocess.run(
+        [sys.executable, "-c", "from runs import holders; print(holders.me())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    run = world.start("registering", names=["x", "y", "z"])
+    world.work()
+    steps = world.steps(run)
+    stranger = gone.replace(holders.neighbourhood(), "another-host:1:")
+    with as_role("placet_executor"):
+        transitions.start_step(steps[0].id, holder=gone, seconds=60)
+        transitions.start_step(steps[1].id, holder=holders.me(), seconds=60)
+        transitions.start_step(steps[2].id, holder=stranger, seconds=60)
+        assert recovery.release_steps_of_the_dead() == 1
+        assert recovery.recover_lost_steps() == 1
+    assert [step.status for step in world.steps(run)] == ["ready", "running", "running"]
+
+
+def test_a_worker_that_is_gone_lets_go_of_its_run_at_once(world: World) -> None:
+    run = world.start("adding", numbers=[1])
+    with as_role("placet_worker"):
+        assert claims.take_run(run.id) is not None
+        assert recovery.release_runs_of_the_dead() == 0
+        with connection.cursor() as cursor:
+            name = f"{holders.neighbourhood()}{2**22 - 1}:1"
+            cursor.execute("UPDATE runs_claim SET holder = %s", [name])
+        assert recovery.release_runs_of_the_dead() == 1
+        assert worker.advance(run.id)
+    assert world.run_now(run).status == "succeeded"
