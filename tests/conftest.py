@@ -7,10 +7,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import servers as real
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 SERVERS: real.Servers | None = None
 
@@ -55,3 +59,21 @@ def world(servers: real.Servers) -> Iterator[object]:
 
     with World(servers) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium. One for all rooms: playwright cannot be started twice in a thread."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.browser.web import chromium
+
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright keeps an event loop in this thread, in which Django sees danger to its
+        # connections; there is none, because only this thread uses them.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        launched = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield launched
+        launched.close()
