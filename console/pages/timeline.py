@@ -17,6 +17,7 @@ BEGINS = {
     "step.cleared": "queued",
     "step.ready": "queued",
     "step.attempt_failed": "waiting",
+    "step.put_off": "waiting",
     "step.taken_over": "waiting",
     "step.started": "running",
     "step.waiting": "waiting",

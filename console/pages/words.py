@@ -72,6 +72,7 @@ EVENTS = {
     "step.started": "Attempt started",
     "step.succeeded": "Step succeeded",
     "step.attempt_failed": "Attempt failed",
+    "step.put_off": "Attempt put off",
     "step.taken_over": "Taken over from a lost process",
     "step.failed": "Step failed",
     "step.cancelled": "Step cancelled",

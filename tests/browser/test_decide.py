@@ -122,7 +122,9 @@ def test_the_keys_are_shown_and_the_search_is_reached(world: World, console: Con
 
     press(page, "?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
-    press(page, "Escape", "/")
+    press(page, "Escape")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_hidden()
+    press(page, "/")
 
     assert page.evaluate("document.activeElement.id") == "id_q"
 
