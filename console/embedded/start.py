@@ -54,7 +54,7 @@ def up() -> None:
     """Run until a signal asks to stop. Raises CannotStart with the sentence to print."""
     os.umask(0o077)
     if not sys.platform.startswith("linux"):
-        raise CannotStart("`make up` runs on Linux only; see docs/operate for your own servers.")
+        raise CannotStart("`make up` runs on Linux only; elsewhere, run it in a Linux container.")
     home = Home(home_path())
     home.make()
     try:
