@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,10 +13,12 @@ import psycopg
 import pytest
 import redis
 
+from console.embedded.environments import OPEN_SETTINGS
 from console.embedded.errors import CannotStart
 from console.embedded.home import Home
 from console.embedded.named import Named
 from console.embedded.servers import Servers as Embedded
+from console.home import BASE_DIR, PROCESSES
 from tests import servers
 from tests.servers import Servers
 
@@ -156,6 +159,16 @@ def test_the_worker_is_told_no_key(running: Servers) -> None:
     secrets = {path.read_bytes().decode(errors="replace").strip() for path in keys}
     assert not secrets & set(variables.values()) - {variables["PLACET_SECRET_KEY"]}
     assert variables["PLACET_DATABASE_URL"] not in foreign
+
+
+def test_every_setting_that_is_read_reaches_its_process(running: Servers) -> None:
+    source = (BASE_DIR / "console" / "settings.py").read_text()
+    read = set(re.findall(r'(?:setting|number)\("(PLACET_\w+)"', source))
+    assert len(read) > 15
+    told: set[str] = set(OPEN_SETTINGS)
+    for process in PROCESSES:
+        told |= set(running.environment(process, bank_url="http://127.0.0.1:1"))
+    assert read <= told
 
 
 def test_a_named_server_that_is_away_is_said_in_one_sentence(tmp_path: Path) -> None:
