@@ -7,6 +7,7 @@ const GAP_MS = 300;
 const BASE_MS = 300;
 const CAP_MS = 10000;
 const ANNOUNCED_MS = 3000;
+const SAID_AFTER = 3;
 
 const parts = () => [...document.querySelectorAll("[data-live]")];
 const pulled = new WeakMap();
@@ -41,6 +42,7 @@ function take(hint) {
   }
 }
 
+const notLive = document.getElementById("not-live");
 let failures = 0;
 
 function connect() {
@@ -50,6 +52,7 @@ function connect() {
   socket.addEventListener("open", () => {
     failures = 0;
     document.documentElement.dataset.connected = "yes";
+    notLive.hidden = true;
     // What changed since the page was rendered, or since the last socket, had no listener.
     parts().forEach(pull);
   });
@@ -57,6 +60,7 @@ function connect() {
   socket.addEventListener("close", () => {
     delete document.documentElement.dataset.connected;
     failures += 1;
+    notLive.hidden = failures < SAID_AFTER;
     setTimeout(connect, Math.random() * Math.min(CAP_MS, BASE_MS * 2 ** failures));
   });
 }

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.test import Client, RequestFactory
+from django.views.defaults import server_error
 
 from approvals.models import Gate
 from console.pages import words
-from tests.harness import World
+from tests.harness import World, as_role
 from tests.pages import visitors
 from tests.pages.test_rights import EVERYBODY, TABLE, address
 from tests.pages.visitors import Page, Visitor
@@ -43,6 +45,26 @@ def test_pages_with_forms_of_every_kind_are_sound(anyone: Visitor, gate: Gate) -
     check(anyone.get("/accounts/logout/"))
     check(anyone.post(f"/runs/{gate.run_id}/cancel/"))
     check(anyone.post("/secrets/write/", path="", value_0="v"))
+
+
+def test_a_form_without_its_proof_is_refused_with_a_page(world: World) -> None:
+    client = Client(SERVER_NAME="localhost", enforce_csrf_checks=True)
+
+    with as_role("placet_web"):
+        answer = client.post("/theme/", {"theme": "dark"})
+
+    assert answer.status_code == 403
+    check(answer)
+    assert "so nothing was changed" in Page(answer).text
+
+
+def test_a_fault_of_the_console_has_a_page_that_needs_nothing() -> None:
+    answer = server_error(RequestFactory().get("/"))
+
+    page = Page(answer)
+    assert answer.status_code == 500
+    assert "what was decided stays decided" in page.text
+    no_inline_code(page)
 
 
 def check(response: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 from console.models import AuditEntry
 from tests.harness import PASSWORD, World, as_role
 from tests.pages import visitors
+from tests.pages.test_markup import check
 from tests.pages.visitors import Page
 
 
@@ -44,6 +45,18 @@ def test_too_many_attempts_close_the_door_for_a_while(world: World) -> None:
 
     assert "_auth_user_id" not in visitor.client.session
     assert "too many" in Page(locked).text.lower()
+
+
+def test_too_many_requests_get_a_page_that_says_what_to_do(world: World) -> None:
+    visitor = visitors.nobody()
+    for _ in range(30):
+        try_password(visitor, "", "")
+
+    locked = try_password(visitor, "", "")
+
+    assert locked.status_code == 429
+    check(locked)
+    assert "Wait five minutes" in Page(locked).text
 
 
 def test_somebody_who_is_not_active_stays_out(world: World) -> None:
