@@ -91,6 +91,7 @@ def money_of(declaration: dict[str, Any], arguments: dict[str, Any]) -> dict[str
         "currency": currency,
         "exponent": canonical.CURRENCIES[currency],
         "payee": arguments[names["payee"]],
+        "payee_name": str(arguments.get(names["payee_name"]) or ""),
     }
 
 

@@ -116,6 +116,7 @@ def _gate(step: Step, policy: Policy, money: dict[str, Any], arguments: dict[str
         amount_minor=money["amount_minor"],
         currency=money["currency"],
         payee=money["payee"][:255],
+        payee_name=money["payee_name"][:255],
         opened_at=now,
         expires_at=expires_at,
     )

@@ -98,6 +98,7 @@ class Gate(models.Model):
     amount_minor = models.BigIntegerField()
     currency = models.CharField(max_length=3)
     payee = models.CharField(max_length=255)
+    payee_name = models.CharField(max_length=255, default="")
     opened_at = models.DateTimeField(db_default=Now())
     expires_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)

@@ -22,11 +22,22 @@ TOOLS: dict[str, Tool] = {}
 
 @dataclass(frozen=True, kw_only=True)
 class Money:
-    """Which arguments of a tool say what it pays: amount in minor units, currency, payee."""
+    """Which arguments of a tool say what it pays: amount in minor units, currency, payee.
+
+    The payee is the account that gets the money. `payee_name` may say which argument holds
+    the name that people know it by; nothing is ever decided by a name.
+    """
 
     amount: str
     currency: str
     payee: str
+    payee_name: str = ""
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the arguments that must exist."""
+        named = (self.amount, self.currency, self.payee, self.payee_name)
+        return tuple(name for name in named if name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +93,7 @@ class Tool:
             "amount": self.money.amount,
             "currency": self.money.currency,
             "payee": self.money.payee,
+            "payee_name": self.money.payee_name,
         }
         return {
             "name": self.name,
@@ -171,7 +183,7 @@ def tool(
         if name in TOOLS:
             raise ValueError(f"Two tools are called {name!r}.")
         model = _model(function, name)
-        for argument in () if money is None else (money.amount, money.currency, money.payee):
+        for argument in () if money is None else money.arguments:
             if argument not in model.model_fields:
                 raise ValueError(f"{name}: money names {argument!r}, which is no argument of it.")
         declared = Tool(

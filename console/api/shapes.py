@@ -248,7 +248,8 @@ class GateSummary(BaseModel):
     tool: str
     amount_minor: int
     currency: str
-    payee: str
+    payee: str = Field(description="The account that gets the money")
+    payee_name: str = Field(description="The name that the tool gives for it; may be empty")
     requester: str
     policy: str
     group: str
@@ -272,6 +273,7 @@ class GateSummary(BaseModel):
             "amount_minor": gate.amount_minor,
             "currency": gate.currency,
             "payee": gate.payee,
+            "payee_name": gate.payee_name,
             "requester": gate.requester.get_username(),
             "policy": gate.policy.name,
             "group": gate.group,

@@ -31,7 +31,7 @@ def already_paid(call: Any, *, invoices: list[dict[str, str]]) -> list[str]:
 
 @tool(
     effect="keyed",
-    money=Money(amount="amount_minor", currency="currency", payee="iban"),
+    money=Money(amount="amount_minor", currency="currency", payee="iban", payee_name="creditor"),
     secret=SECRET,
     retry=Retry(attempts=5),
 )

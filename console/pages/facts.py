@@ -30,6 +30,7 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
         "money": money,
         "amount": amount,
         "payee": money["payee"],
+        "payee_name": money["payee_name"],
         "tool": envelope["tool"],
         "quorum": quorum,
         "approvals": approvals,

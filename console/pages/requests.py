@@ -110,6 +110,7 @@ def _matching(gates: QuerySet[Gate], query: str) -> QuerySet[Gate]:
         return gates
     return gates.filter(
         Q(payee__icontains=query)
+        | Q(payee_name__icontains=query)
         | Q(tool__icontains=query)
         | Q(requester__username__icontains=query)
     )

@@ -46,6 +46,7 @@ def test_the_envelope_says_all_that_is_consented_to(world: World) -> None:
         "currency": "EUR",
         "exponent": 2,
         "payee": "GB29NWBK60161331926810",
+        "payee_name": "",
     }
     assert told["arguments"]["reference"] == "invoice 0"
     assert (told["requester"], told["quorum"], told["group"]) == ("alice", 1, "payments")

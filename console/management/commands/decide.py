@@ -56,7 +56,7 @@ def _facts(gate: Gate) -> str:
     paid = envelope["money"]
     lines = [
         ("Pay", money(paid["amount_minor"], paid["currency"])),
-        ("To", paid["payee"]),
+        ("To", f"{paid['payee_name']} {paid['payee']}".strip()),
         ("Tool", envelope["tool"]),
         *((f"  {name}", value) for name, value in sorted(envelope["arguments"].items())),
         ("Requester", envelope["requester"]),

@@ -50,6 +50,7 @@ def _facts(gate: Gate) -> dict[str, Any]:
         "amount_minor": gate.amount_minor,
         "currency": gate.currency,
         "payee": gate.payee,
+        "payee_name": gate.payee_name,
         "requester": gate.requester.username,
         "policy": gate.policy.name,
         "quorum": gate.quorum,
@@ -63,7 +64,7 @@ def _row(gate: Gate) -> tuple[object, ...]:
     return (
         gate.id,
         money(gate.amount_minor, gate.currency),
-        gate.payee,
+        f"{gate.payee_name} {gate.payee}".strip(),
         gate.tool,
         gate.requester.username,
         f"{_approvals(gate)} of {gate.quorum}",
