@@ -65,7 +65,7 @@ def gate(request: HttpRequest, id: UUID) -> HttpResponse:
     return render(request, "approvals/gate.html", context | {"form": form})
 
 
-@page("gates.decide", methods=("POST",))
+@page("gates.decide", methods=("POST",), instead="gate")
 def decide(request: HttpRequest, id: UUID) -> HttpResponse:
     """Denies at once; approves only when the review page has been confirmed."""
     person = person_of(request)

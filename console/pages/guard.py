@@ -29,13 +29,21 @@ def person_of(request: HttpRequest) -> User:
     return request.user
 
 
-def page(right: str = "", *, methods: tuple[str, ...] = ("GET",)) -> Callable[[View], View]:
-    """Lets those in who are signed in and have the right; says no to others in words."""
+def page(
+    right: str = "", *, methods: tuple[str, ...] = ("GET",), instead: str = ""
+) -> Callable[[View], View]:
+    """Lets those in who are signed in and have the right; says no to others in words.
+
+    `instead` names the page that is shown to who reads an address that only takes forms:
+    it stays in the browser's bar when a form was refused, and people load it again.
+    """
 
     def guard(view: View) -> View:
         @functools.wraps(view)
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if ("GET" if request.method == "HEAD" else request.method) not in methods:
+                if request.method in READS and instead:
+                    return redirect(instead, **kwargs)
                 return HttpResponseNotAllowed(methods)
             if not request.user.is_authenticated:
                 return _to_sign_in(request)

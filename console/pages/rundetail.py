@@ -104,7 +104,7 @@ def _trace(run: Run) -> dict[str, str]:
         Event.objects.filter(tenant=run.tenant, run=run).exclude(trace_id="").order_by("-seq")
     )
     trace_id = newest.values_list("trace_id", flat=True).first() or ""
-    template = getattr(settings, "PLACET_TRACE_URL", "")
+    template = settings.PLACET_TRACE_URL
     url = template.replace("{trace_id}", trace_id) if template and trace_id else ""
     return {"trace_id": trace_id, "trace_url": url}
 

@@ -103,7 +103,7 @@ def _start(request: HttpRequest, workflow: str, form: StartForm) -> Run | None:
     return run
 
 
-@page("runs.cancel", methods=("POST",))
+@page("runs.cancel", methods=("POST",), instead="run")
 def cancel(request: HttpRequest, id: UUID) -> HttpResponse:
     person = person_of(request)
     run = access.access_run_by_id(person, id, right="runs.cancel")

@@ -192,7 +192,7 @@ def _write(request: HttpRequest, form: SecretForm) -> bool:
     return True
 
 
-@page("secrets.write", methods=("POST",))
+@page("secrets.write", methods=("POST",), instead="secrets")
 def grant(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     secret = access.access_secret_by_path(
@@ -210,7 +210,7 @@ def grant(request: HttpRequest) -> HttpResponse:
     return redirect("secrets")
 
 
-@page("secrets.write", methods=("POST",))
+@page("secrets.write", methods=("POST",), instead="secrets")
 def revoke(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     scope = _scope(person, request.POST.get("scope", ""))

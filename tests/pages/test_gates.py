@@ -75,6 +75,17 @@ def test_a_denial_needs_a_reason_and_nothing_else(bob: Visitor, gate: Gate) -> N
     assert Decision.objects.get().reason == "The account is another one."
 
 
+def test_the_page_of_a_refused_form_can_be_loaded_again(bob: Visitor, gate: Gate) -> None:
+    refused = decide(bob, gate, "deny", reason="")
+
+    addresses = [e.attributes["hx-get"] for e in Page(refused).elements if "hx-get" in e.attributes]
+    for address in [*addresses, f"/gates/{gate.id}/decide/"]:
+        again = bob.get(address)
+        assert again.status_code in (200, 302)
+    assert again.headers["Location"] == f"/gates/{gate.id}/"
+    assert Page(refused).field("reason").attributes["autofocus"] == ""
+
+
 def test_another_digest_than_the_page_showed_is_refused_and_the_reason_kept(
     bob: Visitor, gate: Gate
 ) -> None:
