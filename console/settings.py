@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from console.home import BASE_DIR, PROCESSES, environment, home
 
@@ -41,7 +41,7 @@ def database(url: str) -> dict[str, Any]:
     options: dict[str, Any] = {
         "application_name": f"placet-{PLACET_PROCESS}",
         "connect_timeout": 5,
-    }
+    } | dict(parse_qsl(parts.query))
     if IS_SERVER:
         options["pool"] = {"min_size": 1, "max_size": 12, "timeout": 10}
     return {
@@ -71,6 +71,7 @@ PLACET_SEAL_KEY = setting("PLACET_SEAL_KEY")
 PLACET_WORKFLOWS = [m for m in setting("PLACET_WORKFLOWS").split(",") if m]
 PLACET_CLAIM_SECONDS = number("PLACET_CLAIM_SECONDS", "30")
 PLACET_SWEEP_SECONDS = number("PLACET_SWEEP_SECONDS", "0.5")
+PLACET_TRACE_URL = setting("PLACET_TRACE_URL")
 PLACET_TRACE_URL = setting("PLACET_TRACE_URL")
 PLACET_DEMO = setting("PLACET_DEMO", "1") != "0"
 PLACET_DEMO_BANK_URL = setting("PLACET_DEMO_BANK_URL")
@@ -224,6 +225,8 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "httpx": {"level": "WARNING"},
+        # One sentence for each wrong Host would be enough; it comes with a traceback.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         "django": {"level": "INFO", "handlers": [], "propagate": True},
         "django.server": {"level": "INFO", "handlers": [], "propagate": True},
     },
