@@ -45,6 +45,10 @@ function take(hint) {
 const notLive = document.getElementById("not-live");
 let failures = 0;
 
+function say(isLive) {
+  if (notLive) notLive.hidden = isLive;
+}
+
 function connect() {
   const address = new URL(document.body.dataset.liveSocket, location.href);
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
@@ -52,7 +56,7 @@ function connect() {
   socket.addEventListener("open", () => {
     failures = 0;
     document.documentElement.dataset.connected = "yes";
-    notLive.hidden = true;
+    say(true);
     // What changed since the page was rendered, or since the last socket, had no listener.
     parts().forEach(pull);
   });
@@ -60,7 +64,7 @@ function connect() {
   socket.addEventListener("close", () => {
     delete document.documentElement.dataset.connected;
     failures += 1;
-    notLive.hidden = failures < SAID_AFTER;
+    say(failures < SAID_AFTER);
     setTimeout(connect, Math.random() * Math.min(CAP_MS, BASE_MS * 2 ** failures));
   });
 }
