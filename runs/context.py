@@ -36,6 +36,10 @@ from runs.transitions import Declared, Recording
 
 ENDED = transitions.ENDED_STEP
 
+# What ends an author's code and not this process: left alone, a `sys.exit()` would take each
+# process with it that tries again.
+AUTHOR_FAILURES = (Exception, SystemExit, asyncio.CancelledError)
+
 
 class Parked(BaseException):
     """Leaves the workflow's function: the run waits. Not an `Exception`, so that an author's
@@ -261,7 +265,7 @@ class RunContext:
                 result = canonical.encode(run_tool(tool, seen, canonical.decode(call.arguments)))
         except (Refusal, NotCanonical, PayloadTooLarge) as refusal:
             error, is_final = described(refusal), True
-        except Exception as failure:
+        except AUTHOR_FAILURES as failure:
             seen.log.warning("%s failed: %s", tool.name, failure)
             error = described(failure)
         failures += error is not None
@@ -351,9 +355,22 @@ async def _awaited(value: Any) -> Any:
     return await value
 
 
-def described(error: BaseException) -> dict[str, str]:
-    """An error as it is kept: its class and its message, cut to the named limit."""
-    return {"kind": type(error).__name__, "message": shortened(str(error) or repr(error))}
+def described(
+    error: BaseException, scrub: Callable[[Any], Any] = lambda value: value
+) -> dict[str, str]:
+    """An error as it is kept: its class and its message, cut to the named limit.
+
+    `scrub` comes before the cut, which could leave a part of a secret that nobody finds.
+    """
+    kind, message = scrub([type(error).__name__, _message(error)])
+    return {"kind": kind, "message": shortened(message)}
+
+
+def _message(error: BaseException) -> str:
+    try:
+        return str(error) or repr(error)
+    except Exception as failure:
+        return f"Its message cannot be shown ({type(failure).__name__})."
 
 
 def _answer(entry: Entry) -> Any:

@@ -21,7 +21,7 @@ from psycopg.errors import RaiseException
 
 from runs import canonical, claims, holders, limits, telemetry, transitions
 from runs.claims import Held
-from runs.context import described, run_tool
+from runs.context import AUTHOR_FAILURES, described, run_tool
 from runs.declare import TOOLS, Tool
 from runs.errors import (
     ClaimMissed,
@@ -282,9 +282,9 @@ def _call(
     except Fenced:
         raise
     except Refusal as refusal:
-        return _failed(credential.scrub(described(refusal)))
-    except Exception as error:
-        scrubbed = credential.scrub(described(error))
+        return _failed(described(refusal, credential.scrub))
+    except AUTHOR_FAILURES as error:
+        scrubbed = described(error, credential.scrub)
         call.log.warning("%s failed: %s", tool.name, scrubbed["message"])
         return _failed_for_now(tool, step, scrubbed)
     return _succeeded(tool, credential, value)
@@ -297,7 +297,10 @@ def _succeeded(tool: Tool, credential: Credential, value: Any) -> Outcome:
         # The tool came back, so the effect probably happened: that is not a failure.
         status = "failed" if tool.effect == "safe" else "in_doubt"
         return Outcome(
-            status=status, event=f"step.{status}", error=described(error), is_failure=True
+            status=status,
+            event=f"step.{status}",
+            error=described(error, credential.scrub),
+            is_failure=True,
         )
     return Outcome(status="succeeded", event="step.succeeded", result=result)
 

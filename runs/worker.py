@@ -12,7 +12,7 @@ from django.db import connection
 
 from runs import canonical, claims, dispatch, journal, limits, telemetry, transitions
 from runs.claims import Held
-from runs.context import Cancelled, Parked, RunContext, described
+from runs.context import AUTHOR_FAILURES, Cancelled, Parked, RunContext, described
 from runs.declare import WORKFLOWS, Workflow
 from runs.errors import ClaimMissed, Fenced, InvalidInput, Mismatch, NotCanonical, PayloadTooLarge
 from runs.models import Run
@@ -106,7 +106,7 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
         raise
     except (InvalidInput, NotCanonical, PayloadTooLarge) as refused:
         transitions.finish_run(claim, "failed", error=described(refused))
-    except Exception as error:
+    except AUTHOR_FAILURES as error:
         if connection.needs_rollback or not connection.is_usable():
             raise
         logger.info("The workflow %s failed: %s", workflow.name, error, exc_info=True)
