@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import BooleanField, ExpressionWrapper, Func, Q
 from django.db.models.fields import DateTimeField
 
-from credentials import redaction, vault
+from credentials import redaction, streams, vault
 from credentials.errors import (
     InvalidSecret,
     NoVaultIdentity,
@@ -64,6 +64,7 @@ class VaultProvider:
         found = _read(session, secret)
         _record_lease(claimed, secret, found.version)
         redaction.guard_handlers()
+        streams.guard_streams()
         reference = SecretRef(secret.path, found.fields)
         with redaction.holding(secret.path, found.fields):
             del found

@@ -45,15 +45,16 @@ def forms(value: str) -> set[str]:
     pieces |= {line.strip() for line in value.splitlines() if len(line) >= MIN_LINE_CHARACTERS}
     found: set[str] = set()
     for piece in pieces:
-        found |= _escaped(piece) | _base64(piece.encode()) | _hex(piece.encode())
+        found |= _escaped(piece)
+        # Encoded is often not the value but a JSON text with the value in it.
+        for text in {piece, *_as_json(piece)}:
+            found |= _as_url(text) | _base64(text.encode()) | _hex(text.encode())
     return {form for form in found if len(form) >= MIN_VALUE_CHARACTERS}
 
 
 def _escaped(value: str) -> set[str]:
-    as_json = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    as_json = _as_json(value)
     as_json |= {json.dumps(once)[1:-1] for once in as_json}
-    as_url = {quote(value, safe=""), quote(value), quote_plus(value)}
-    as_url |= {_lower_percent(form) for form in as_url}
     as_script = {
         form.replace("<", "\\u003C").replace(">", "\\u003E").replace("&", "\\u0026")
         for form in as_json
@@ -70,8 +71,16 @@ def _escaped(value: str) -> set[str]:
         *as_json,
         *(form.replace("/", "\\/") for form in as_json),
         *as_script,
-        *as_url,
     }
+
+
+def _as_json(value: str) -> set[str]:
+    return {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+
+
+def _as_url(value: str) -> set[str]:
+    found = {quote(value, safe=""), quote(value), quote_plus(value)}
+    return found | {_lower_percent(form) for form in found}
 
 
 def _lower_percent(form: str) -> str:
