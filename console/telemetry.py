@@ -204,7 +204,8 @@ def scrubbed(span: ReadableSpan) -> ReadableSpan:
 
 def _clean(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
-        key: _clean_value(key, value)
+        # A name may be made of what somebody was sent, as the keys of a form are.
+        _clean_text(key): _clean_value(key, value)
         for key, value in (attributes or {}).items()
         if key not in _QUERY_KEYS and not _PRIVATE_HEADER.match(key)
     }
