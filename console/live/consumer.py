@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from channels.db import database_sync_to_async
-from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from channels.generic.websocket import AsyncJsonWebsocketConsumer, AsyncWebsocketConsumer
 
 from console.live.listener import EVERYBODY, ensure_listening, group_of
 from console.models import User
@@ -50,3 +50,10 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
 
     async def hint(self, event: dict[str, Any]) -> None:
         await self.send_json(event["hint"])
+
+
+class NoSuchPlace(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """Refuses a socket at any other path; the router alone would answer with a traceback."""
+
+    async def connect(self) -> None:
+        await self.close()
