@@ -266,8 +266,8 @@ class RunContext:
         except (Refusal, NotCanonical, PayloadTooLarge) as refusal:
             error, is_final = described(refusal), True
         except AUTHOR_FAILURES as failure:
-            seen.log.warning("%s failed: %s", tool.name, failure)
             error = described(failure)
+            seen.log.warning("%s failed: %s", tool.name, error["message"])
         failures += error is not None
         took = timedelta(seconds=time.monotonic() - began)
         common: dict[str, Any] = {"attempt": attempt, "failures": failures, "took": took}

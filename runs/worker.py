@@ -14,7 +14,15 @@ from runs import canonical, claims, dispatch, journal, limits, telemetry, transi
 from runs.claims import Held
 from runs.context import AUTHOR_FAILURES, Cancelled, Parked, RunContext, described
 from runs.declare import WORKFLOWS, Workflow
-from runs.errors import ClaimMissed, Fenced, InvalidInput, Mismatch, NotCanonical, PayloadTooLarge
+from runs.errors import (
+    ClaimMissed,
+    Fenced,
+    InvalidInput,
+    Mismatch,
+    NotCanonical,
+    PayloadTooLarge,
+    StepError,
+)
 from runs.models import Run
 from runs.points import reach
 
@@ -109,8 +117,13 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
     except AUTHOR_FAILURES as error:
         if connection.needs_rollback or not connection.is_usable():
             raise
-        logger.info("The workflow %s failed: %s", workflow.name, error, exc_info=True)
-        transitions.finish_run(claim, "failed", error=described(error))
+        told = described(error)
+        # Where a step failed is known; elsewhere the author needs the line.
+        is_unforeseen = not isinstance(error, StepError)
+        logger.info(
+            "The workflow %s failed: %s", workflow.name, told["message"], exc_info=is_unforeseen
+        )
+        transitions.finish_run(claim, "failed", error=told)
 
 
 def _cancel(claim: Held) -> None:
