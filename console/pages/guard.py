@@ -11,6 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 from django_htmx.http import HttpResponseClientRefresh
 
@@ -43,7 +44,7 @@ def page(
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if ("GET" if request.method == "HEAD" else request.method) not in methods:
                 if request.method in READS and instead:
-                    return redirect(instead, **kwargs)
+                    return redirect(reverse(instead, kwargs=kwargs))
                 return HttpResponseNotAllowed(methods)
             if not request.user.is_authenticated:
                 return _to_sign_in(request)

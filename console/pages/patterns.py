@@ -108,7 +108,8 @@ def _gates(run: Run, person: User, now: datetime, *, closed: bool = False) -> li
         gate = Gate(
             tenant=run.tenant, run=run, requester=person, status=status, tool="send_payment",
             amount_minor=(9870, 1_250_000, 99)[index], currency=("EUR", "GBP", "SEK")[index],
-            payee=PAYEES[index], quorum=2, opened_at=now - timedelta(hours=3),
+            payee=PAYEES[index], payee_name=("ACME Ltd", "Fernhill GmbH", "")[index],
+            quorum=2, opened_at=now - timedelta(hours=3),
             expires_at=now + left[index],
             closed_at=now - timedelta(minutes=index) if closed else None,
         )

@@ -17,6 +17,8 @@ from console.roles import may
 SHOWN = 50
 """Requests in one section of the inbox; more are found by search."""
 SHOWN_DECIDED = 10
+DECIDED_LATELY = timedelta(days=30)
+"""How old a closed request of that section may be; it bounds what has to be searched."""
 STAYS_GREY = timedelta(seconds=90)
 """How long a request that others closed keeps its place, so that no row moves underhand."""
 
@@ -47,7 +49,8 @@ def find_requests(person: User, query: str = "") -> Requests:
     others = open_gates.exclude(id__in=eligible.values("id"))
     shown = _with_rows(eligible.filter(_is_live() | _closed_just_now()))
     mine = list(shown.order_by("expires_at", "id")[:SHOWN])
-    decided = gates.exclude(status=Gate.Status.OPEN).exclude(id__in=[g.id for g in mine])
+    lately = gates.filter(opened_at__gt=timezone.now() - DECIDED_LATELY)
+    decided = lately.exclude(status=Gate.Status.OPEN).exclude(id__in=[g.id for g in mine])
     return Requests(
         mine=annotated(mine, person),
         others=annotated(_with_rows(others).order_by("expires_at", "id")[:SHOWN], person),
