@@ -23,7 +23,7 @@ PIP := $(BIN)/python -m pip install --quiet --require-hashes --prefer-binary \
 	--disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help up test lint format requirements browser clean
+.PHONY: help up test bench lint format requirements browser clean
 .ONESHELL:
 .SHELLFLAGS := -ec
 
@@ -35,6 +35,10 @@ up: $(RUN) ## Install and start everything (PLACET_PORT, PLACET_HOME, PLACET_DEM
 
 test: $(DEV) browser lint ## All checks and the whole suite, browser included
 	@exec $(BIN)/python -m pytest
+
+bench: $(DEV) ## Measure steps and parked runs beside the floor; ten minutes of a quiet machine
+	@$(BIN)/python -m tests.bench.steps
+	$(BIN)/python -m tests.bench.parked
 
 lint: $(DEV) ## Style, types, and the arrows between the rooms
 	@$(BIN)/ruff check .

@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import pytest
 import redis
 from websockets.exceptions import ConnectionClosed
@@ -26,9 +25,10 @@ from approvals.models import Gate
 from runs import registry
 from runs.models import Run
 from tests.browser.web import let_people_sign_in, web_process
-from tests.harness import PASSWORD, World, as_role
+from tests.harness import World, as_role
 from tests.proof import canaries, leaky
 from tests.proof.echo import echoing
+from tests.proof.people import Person
 from tests.servers import Servers
 from tests.stack import Stack
 from tests.telemetry.sink import Sink, listening
@@ -52,32 +52,6 @@ class Seen:
     def kinds(self) -> set[str]:
         """The kinds of places in which a canary shows: table, file, span, page, ..."""
         return {leak.split(" ", 1)[0].rstrip(":") for leak in self.leaks()}
-
-
-class Person:
-    """Somebody signed in over HTTP, by the real form."""
-
-    def __init__(self, address: str, username: str) -> None:
-        self.http = httpx.Client(base_url=address, trust_env=False, follow_redirects=True)
-        self.post("/accounts/login/", login=username, password=PASSWORD)
-        assert "sessionid" in self.http.cookies
-
-    def post(self, path: str, /, **form: str) -> httpx.Response:
-        if "csrftoken" not in self.http.cookies:
-            self.http.get("/accounts/login/")
-        sent = form | {"csrfmiddlewaretoken": self.http.cookies["csrftoken"]}
-        answer = self.http.post(path, data=sent, headers={"Referer": str(self.http.base_url)})
-        assert answer.status_code == 200, answer.text
-        return answer
-
-    def __enter__(self) -> Person:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.http.close()
-
-    def cookie(self) -> str:
-        return "; ".join(f"{name}={value}" for name, value in self.http.cookies.items())
 
 
 @contextmanager

@@ -1,0 +1,120 @@
+"""A Placet to measure: real servers, one of each process or more, and nothing played."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def placet() -> Iterator[Any]:
+    """Servers in a home of their own, Django set up as the owner; gives `tests.servers`'s."""
+    from tests import servers as real
+
+    home = Path(tempfile.mkdtemp(prefix="placet-bench-"))
+    servers = real.start(home)
+    try:
+        os.environ |= {
+            "PLACET_HOME": str(home),
+            "PLACET_PROCESS": "owner",
+            "PLACET_WORKFLOWS": "tests.zoo,tests.bench.work",
+            "DJANGO_SETTINGS_MODULE": "console.settings",
+        }
+        import django
+        from django.core.management import call_command
+
+        django.setup()
+        call_command("migrate", verbosity=0, interactive=False)
+        from tests import harness
+
+        harness.prepare(servers)
+        yield servers
+    finally:
+        servers.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def ask(servers: Any, query: str, *values: object) -> Any:
+    """One value, as the superuser."""
+    with psycopg.connect(servers.admin_url, autocommit=True) as connection:
+        row = connection.execute(query, values).fetchone()
+    return None if row is None else row[0]
+
+
+def ids_of(process_ids: Sequence[int]) -> list[int]:
+    """These processes and all that descend from them."""
+    from console.embedded.processes import children_of
+
+    found, waiting = [], list(process_ids)
+    while waiting:
+        found.append(waiting.pop())
+        waiting += children_of(found[-1])
+    return found
+
+
+def threads_of(process_ids: Sequence[int]) -> tuple[int, int]:
+    """How many processes there are, and how many threads in them."""
+    found = ids_of(process_ids)
+    return len(found), sum(len(os.listdir(f"/proc/{id}/task")) for id in found)
+
+
+def cpu_seconds(process_ids: Sequence[int]) -> float:
+    """What these and their descendants have used so far."""
+    used = 0
+    for id in ids_of(process_ids):
+        fields = Path(f"/proc/{id}/stat").read_text().rpartition(")")[2].split()
+        used += int(fields[11]) + int(fields[12])
+    return used / TICKS
+
+
+def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
+    ordered = sorted(milliseconds)
+    return {
+        "p50": round(statistics.median(ordered), 1),
+        "p95": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))], 1),
+    }
+
+
+def timed(times: int, deed: Callable[[], object]) -> dict[str, float]:
+    """p50 and p95 in milliseconds, after two calls that only warm up."""
+    deed(), deed()
+    took = []
+    for _ in range(times):
+        begin = time.perf_counter()
+        deed()
+        took.append((time.perf_counter() - begin) * 1000)
+    return percentiles(took)
+
+
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 300) -> float:
+    """How long it took, in seconds."""
+    begin = time.monotonic()
+    while not is_so():
+        if time.monotonic() - begin > seconds:
+            raise SystemExit(f"Waited {seconds:.0f} s for {what}.")
+        time.sleep(0.02)
+    return time.monotonic() - begin
+
+
+def show(title: str, figures: dict[str, Any]) -> None:
+    print(f"\n{title}")
+    for name, value in figures.items():
+        print(f"  {name:<52} {value}")
+
+
+def keep(figures: dict[str, Any], path: str) -> None:
+    """Writes the figures where the caller said; never into the repository by itself."""
+    Path(path).write_text(json.dumps(figures, indent=2) + "\n")
+    print(f"\nWritten to {path}")
