@@ -84,7 +84,7 @@ def keep_logging(**_: Any) -> None:
 def start_sweepers(**_: Any) -> None:
     """The sweeps of this process, in a thread of the parent."""
     from approvals import tasks
-    from runs import recovery
+    from runs import recovery, settlements
     from runs.sweeper import Seldom, Sweeper
 
     process = settings.PLACET_PROCESS
@@ -102,7 +102,11 @@ def start_sweepers(**_: Any) -> None:
             Sweeper(
                 "effects",
                 2,
-                [recovery.recover_lost_steps, heard(recovery.hint_due_steps)],
+                [
+                    recovery.recover_lost_steps,
+                    settlements.carry_out,
+                    heard(recovery.hint_due_steps),
+                ],
                 own=[recovery.release_steps_of_the_dead],
             )
         )

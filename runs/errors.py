@@ -39,6 +39,10 @@ class AlreadyEnded(Refused):
     """The run has ended, so there is nothing to cancel."""
 
 
+class SettlementRefused(Refused):
+    """A doubt was not settled: it is none, or this person may not, or the answer is no answer."""
+
+
 class NotRegistered(RunsError):
     """A tool's declaration is not in the database, or differs from the one that is."""
 

@@ -27,7 +27,7 @@ def append_only(table: str, writer: bool = True) -> str:
 
 
 STEP_GUARD = """
-CREATE FUNCTION runs_guard_step() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION runs_guard_step() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = public, pg_temp AS $$
 BEGIN
     IF (NEW.id, NEW.tenant, NEW.run_id, NEW.position, NEW.kind, NEW.name, NEW.effect,
@@ -63,10 +63,13 @@ BEGIN
         RAISE EXCEPTION 'step role: only the gatekeeper clears or denies, not %', session_user
             USING ERRCODE = 'insufficient_privilege';
     END IF;
-    IF (NEW.status = 'running' OR OLD.status = 'running')
+    IF (NEW.status = 'running' OR OLD.status IN ('running', 'in_doubt'))
         AND session_user <> 'placet_executor' THEN
         RAISE EXCEPTION 'step role: only the executor claims and settles, not %', session_user
             USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF OLD.status = 'in_doubt' THEN
+        PERFORM runs_check_settled(OLD, NEW.status);
     END IF;
     RETURN NEW;
 END $$;
@@ -126,6 +129,50 @@ ALTER TABLE runs_step ADD CONSTRAINT runs_step_money_is_declared
     FOREIGN KEY (declaration_id, is_money) REFERENCES runs_declaration (digest, is_money);
 ALTER TABLE runs_claim SET (fillfactor = 70);
 ALTER TABLE runs_stepclaim SET (fillfactor = 70);
+"""
+
+# In doubt -> anything: only what enough people, other than the requester, have said.
+SETTLEMENT = """
+CREATE FUNCTION runs_guard_settlement() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    step runs_step;
+BEGIN
+    NEW.at := clock_timestamp();
+    NEW.writer := session_user;
+    SELECT * INTO step FROM runs_step
+        WHERE id = NEW.step_id AND tenant = NEW.tenant FOR NO KEY UPDATE;
+    IF NOT FOUND OR step.status <> 'in_doubt' OR step.attempt <> NEW.attempt THEN
+        RAISE EXCEPTION 'settlement step: this attempt is not in doubt';
+    END IF;
+    IF NEW.person_id = (SELECT requested_by_id FROM runs_run WHERE id = step.run_id) THEN
+        RAISE EXCEPTION 'settlement requester: who requested may not settle';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER runs_settlement_guard BEFORE INSERT ON runs_settlement
+    FOR EACH ROW EXECUTE FUNCTION runs_guard_settlement();
+
+CREATE FUNCTION runs_check_settled(step runs_step, status text) RETURNS void
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    wanted text := CASE status WHEN 'succeeded' THEN 'happened' WHEN 'ready' THEN 'did_not_happen'
+                               ELSE 'give_up' END;
+    needed integer := CASE WHEN step.is_money THEN 2 ELSE 1 END;
+    voices integer;
+BEGIN
+    SELECT count(DISTINCT person_id) INTO voices FROM runs_settlement
+        WHERE step_id = step.id AND attempt = step.attempt AND answer = wanted;
+    IF voices < needed THEN
+        RAISE EXCEPTION 'settlement voices: % have said that step % is settled so', voices, step.id;
+    END IF;
+END $$;
+"""
+SETTLEMENT_SQL = SETTLEMENT + append_only("runs_settlement", writer=False)
+SETTLEMENT_UNDO = """
+DROP TRIGGER runs_settlement_append_only ON runs_settlement;
+DROP TRIGGER runs_settlement_guard ON runs_settlement;
+DROP FUNCTION runs_check_settled, runs_guard_settlement;
 """
 
 SQL = REFUSE_CHANGE + append_only("runs_event") + STEP_GUARD + RUN_GUARD + MONEY_FLAG

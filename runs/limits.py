@@ -15,6 +15,9 @@ MAX_GATHER = 1_000
 MAX_IDEMPOTENCY_KEY = 255
 """Characters in the `Idempotency-Key` of a start."""
 
+MAX_REASON_CHARACTERS = 1_000
+"""Characters of the reason that settles a doubt."""
+
 MAX_ERROR_CHARACTERS = 2_000
 """Characters kept of an error's message."""
 

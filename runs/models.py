@@ -242,6 +242,7 @@ class Step(models.Model):
             models.Index(
                 fields=["id"], condition=Q(status="held", is_money=True), name="runs_step_held"
             ),
+            models.Index(fields=["id"], condition=Q(status="in_doubt"), name="runs_step_in_doubt"),
             models.Index(
                 fields=["id"],
                 condition=Q(status="held", held_because=""),
@@ -285,6 +286,43 @@ class Effect(models.Model):
     settled_at = models.DateTimeField(null=True)
 
 
+class Settlement(models.Model):
+    """What a person says became of an attempt whose outcome is in doubt. Append-only."""
+
+    class Answer(models.TextChoices):
+        HAPPENED = "happened", "It happened"
+        DID_NOT_HAPPEN = "did_not_happen", "It did not happen"
+        GIVE_UP = "give_up", "Give up"
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    tenant = models.CharField(max_length=63)
+    step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="settlements")
+    attempt = models.PositiveIntegerField()
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    answer = models.CharField(max_length=16, choices=Answer)
+    result = models.BinaryField(null=True, help_text="RFC 8785 bytes, where it happened")
+    reason = models.CharField(max_length=1000)
+    at = models.DateTimeField(db_default=Now())
+    writer = models.CharField(max_length=63, default="", help_text="database role, by the database")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "step", "attempt", "person"], name="runs_settlement_one_voice"
+            ),
+            models.CheckConstraint(
+                condition=Q(answer__in=["happened", "did_not_happen", "give_up"]),
+                name="runs_settlement_answer",
+            ),
+            models.CheckConstraint(
+                condition=Q(answer="happened", result__isnull=False)
+                | (~Q(answer="happened") & Q(result__isnull=True)),
+                name="runs_settlement_result",
+            ),
+            models.CheckConstraint(condition=~Q(reason=""), name="runs_settlement_reason"),
+        ]
+
+
 class Event(models.Model):
     """One row of a run's journal. Append-only: no role may update or delete it."""
 
@@ -312,6 +350,7 @@ __all__ = [
     "Effect",
     "Event",
     "Run",
+    "Settlement",
     "Step",
     "StepClaim",
     "WorkflowDeclaration",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 Grants = dict[str, dict[str, list[str]]]
 
-APPEND_ONLY = ["runs_event"]
+APPEND_ONLY = ["runs_event", "runs_settlement"]
 
 _APPEND_EVENT = [
     "SELECT",
@@ -25,6 +25,7 @@ _READ = {
         "runs_event",
         "runs_declaration",
         "runs_workflowdeclaration",
+        "runs_settlement",
     )
 }
 
@@ -37,6 +38,7 @@ GRANTS: Grants = {
             "UPDATE (status, cancel_requested_at, cancel_requested_by)",
         ],
         "runs_claim": ["SELECT", "INSERT", "UPDATE (last_seq)"],
+        "runs_settlement": ["SELECT", "INSERT"],
         "runs_event": _APPEND_EVENT,
     },
     "placet_gatekeeper": _READ

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from runs import effects, worker
+from runs import effects, settlements, worker
 
 
 @shared_task(name="runs.advance", ignore_result=True)
@@ -16,4 +16,5 @@ def advance(run_id: str) -> None:
 
 @shared_task(name="runs.execute", ignore_result=True)
 def execute(step_id: str) -> None:
+    settlements.carry_out_one(UUID(step_id))
     effects.drain(UUID(step_id))

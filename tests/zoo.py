@@ -107,6 +107,8 @@ def pay(
     while switch("pay-waits"):
         call.heartbeat()
         time.sleep(0.02)
+    if pop_switch("pay-breaks"):
+        raise ConnectionResetError("the line broke")
     if pop_switch("pay-refuses"):
         raise Refusal("the account is closed")
     if not any(e["key"] == call.idempotency_key for e in ledger("paid")):
