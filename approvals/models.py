@@ -123,6 +123,11 @@ class Gate(models.Model):
             models.Index(
                 fields=["expires_at"], condition=Q(status="open"), name="approvals_gate_ends"
             ),
+            models.Index(
+                fields=["tenant", "-closed_at"],
+                condition=~Q(status="open"),
+                name="approvals_gate_closed",
+            ),
         ]
 
 

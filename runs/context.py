@@ -128,7 +128,8 @@ class RunContext:
         outcomes = [self._step(position, call) for position, call in places]
         pending = [p for (p, _), outcome in zip(places, outcomes, strict=True) if outcome is None]
         if pending:
-            raise Parked(_in_words([c.tool for p, c in places if p in pending]), pending)
+            waiting = set(pending)
+            raise Parked(_in_words([c.tool for p, c in places if p in waiting]), pending)
         return [self._given(outcome, return_exceptions) for outcome in outcomes]
 
     def sleep(self, seconds: float | timedelta) -> None:
@@ -158,7 +159,7 @@ class RunContext:
                 position, "sleep", "sleep", arguments, status="succeeded", event="step.succeeded"
             )
             return
-        raise Parked(f"its sleep of {span} to end")
+        raise Parked("its sleep to end")
 
     def now(self) -> datetime:
         """The time at which this line was first reached, the same in every re-run; UTC."""
@@ -382,11 +383,12 @@ def _answer(entry: Entry) -> Any:
 
 
 def _in_words(tools: list[Tool]) -> str:
+    """What a gather waits for; without a number, because steps end one by one."""
     money = sum(tool.money is not None for tool in tools)
-    others = len(tools) - money
-    parts = []
-    if money:
-        parts.append(f"{money} payment{'s' if money > 1 else ''} to be decided and made")
-    if others:
-        parts.append(f"{others} step{'s' if others > 1 else ''} of the executor")
-    return " and ".join(parts)
+    parts = {
+        "a payment to be decided and made": money == 1,
+        "payments to be decided and made": money > 1,
+        "a step of the executor": len(tools) - money == 1,
+        "steps of the executor": len(tools) - money > 1,
+    }
+    return " and ".join(words for words, is_so in parts.items() if is_so)

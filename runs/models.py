@@ -122,6 +122,11 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["tenant", "-created_at", "-id"], name="runs_run_newest"),
             models.Index(fields=["id"], condition=Q(status="ready"), name="runs_run_ready"),
+            models.Index(
+                fields=["tenant", "-created_at"],
+                condition=Q(status__in=["failed", "paused", "quarantined"]),
+                name="runs_run_stuck",
+            ),
             models.Index(fields=["id"], condition=Q(status="running"), name="runs_run_running"),
             models.Index(
                 fields=["wake_at"],

@@ -39,7 +39,7 @@ def test_runs_at_gates_hold_no_process_no_thread_and_no_claim(
         held = "SELECT count(*) FROM runs_claim WHERE holder <> ''"
         assert place.ask(servers, held) == 0
         waits = set(Run.objects.values_list("waiting_for", flat=True).filter(status="waiting"))
-        assert waits == {"1 payment to be decided and made"}
+        assert waits == {"a payment to be decided and made"}
 
 
 def warm_up(world: World, stack: Stack) -> None:
