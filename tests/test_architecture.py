@@ -207,7 +207,7 @@ def test_no_sum_is_made_a_float() -> None:
 
 
 def test_few_places_write_the_status_of_a_run_or_a_step() -> None:
-    """The transitions; beside them the claim of a run, and the wish to cancel, which wakes it."""
+    """The transitions; beside them the claim of a run, the wish to cancel, and settled doubts."""
     update = re.compile(r"UPDATE runs_(?:run|step)\b(?:(?!WHERE).)*?\bstatus = ", re.DOTALL)
     through_orm = re.compile(r"\b(?:Run|Step)\.objects\.[^\n]*\.update\([^)]*status")
     writers = {
@@ -215,7 +215,12 @@ def test_few_places_write_the_status_of_a_run_or_a_step() -> None:
         for path in SOURCES
         if update.search(text := path.read_text()) or through_orm.search(text)
     }
-    assert writers == {"runs/transitions", "runs/claims.py", "runs/lifecycle.py"}
+    assert writers == {
+        "runs/transitions",
+        "runs/claims.py",
+        "runs/lifecycle.py",
+        "runs/settlements.py",
+    }
 
 
 def test_the_code_reads_its_environment_in_few_places() -> None:
@@ -252,7 +257,7 @@ def test_no_file_names_a_registry_or_a_place_on_somebodys_machine() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("runs", "runs.lifecycle", "runs.transitions"),
+        *("runs", "runs.lifecycle", "runs.settlements", "runs.transitions"),
         *("approvals.decisions", "approvals.policies", "approvals.gates", "approvals.envelope"),
         *("credentials.secrets", "credentials.broker", "console.deeds", "console.tokens"),
     ],

@@ -9,6 +9,7 @@ import importlib.util
 import re
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -26,7 +27,7 @@ from console.composition import compose_executor
 from console.roles import RIGHTS, ROLES
 from credentials.secrets import grant_scope, write_secret
 from runs import declare, effects, registry
-from runs.models import Effect, Run, Step
+from runs.models import Effect, Run, Settlement, Step
 from tests.demo.bank_process import BankProcess
 from tests.demo.played import vault_identity
 from tests.harness import World, as_role
@@ -261,6 +262,7 @@ GLOSSARY = ROOT / "docs/glossary.md"
         ("States of an effect", set(Effect.Status.values)),
         ("Kinds of a step", set(Step.Kind.values)),
         ("Verdicts and methods", {*Decision.Verdict.values, *Decision.Method.values}),
+        ("Answers to a doubt", set(Settlement.Answer.values)),
         ("Effect classes", set(declare.EFFECTS)),
         ("Roles", set(ROLES)),
     ],
@@ -280,7 +282,9 @@ def test_every_row_is_explained() -> None:
 
 def test_every_kind_of_event_is_explained_and_no_other() -> None:
     code = "\n".join(path.read_text() for room in ROOMS[:2] for path in (ROOT / room).rglob("*.py"))
-    literal = set(re.findall(r'"((?:run|step|gate|decision)\.[a-z_]+)"', code)) - {"gate.kept"}
+    literal = set(re.findall(r'"((?:run|step|gate|decision|settlement)\.[a-z_]+)"', code)) - {
+        "gate.kept"
+    }
     by_status = {f"run.{s}" for s in Run.Status.values} | {f"step.{s}" for s in Step.Status.values}
     explained = set(first_column(section(GLOSSARY, "Events")))
     assert literal - explained == set()
@@ -371,8 +375,11 @@ def test_the_tutorial_pays_what_was_consented_to_once(
     bank.switch(drop=1)
     world.decide(ines, world.bob)
     world.decide(tom, world.bob, "deny", "There is no receipt.")
+    until = time.monotonic() + 30
     while world.run_now(run).finished_at is None:
+        assert time.monotonic() < until, world.run_now(run).waiting_for
         settle(world)
+        time.sleep(0.02)
     (line, other) = world.result(run)["lines"]
     assert line == "Ines Duarte: paid"
     assert other == "Tom Hale: not consented to (bob denied it: There is no receipt.)"
