@@ -20,9 +20,7 @@ def check_fields(path: str, fields: Mapping[str, str]) -> None:
     if not fields:
         raise InvalidSecret("A secret needs at least one field.")
     if len(fields) > MAX_FIELDS:
-        raise InvalidSecret(
-            f"A secret may have {MAX_FIELDS} fields; this one has {len(fields)}."
-        )
+        raise InvalidSecret(f"A secret may have {MAX_FIELDS} fields; this one has {len(fields)}.")
     for name, value in fields.items():
         _check_name(name)
         _check_value(f"{path}/{name}", value)

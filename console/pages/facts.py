@@ -46,9 +46,7 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
     }
 
 
-def standing_of(
-    gate: Gate, person: User, decisions: list[Decision], left: int
-) -> dict[str, str]:
+def standing_of(gate: Gate, person: User, decisions: list[Decision], left: int) -> dict[str, str]:
     """Why this person does not decide here (any more), and where that leaves the request."""
     refusal = why_not(gate, person) if gate.status == Gate.Status.OPEN else ""
     mine = next((d for d in decisions if d.person_id == person.pk), None)

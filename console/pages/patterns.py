@@ -63,8 +63,12 @@ def patterns(request: HttpRequest) -> HttpResponse:
     flow = draw(steps, events, now)
     rows = [
         Row(
-            step=s, bars=flow.bars[s.position], took=flow.took[s.position], gate=None,
-            decisions=[], leases=[],
+            step=s,
+            bars=flow.bars[s.position],
+            took=flow.took[s.position],
+            gate=None,
+            decisions=[],
+            leases=[],
         )
         for s in steps
     ]
@@ -94,9 +98,14 @@ def patterns(request: HttpRequest) -> HttpResponse:
 
 def _run(person: User, now: datetime) -> Run:
     return Run(
-        tenant=person.tenant, workflow="pay_invoices", version=1, status="waiting",
-        requested_by=person, waiting_for="two people at gates",
-        created_at=now - timedelta(minutes=12), waiting_since=now - timedelta(minutes=11),
+        tenant=person.tenant,
+        workflow="pay_invoices",
+        version=1,
+        status="waiting",
+        requested_by=person,
+        waiting_for="two people at gates",
+        created_at=now - timedelta(minutes=12),
+        waiting_since=now - timedelta(minutes=11),
     )
 
 
@@ -106,10 +115,17 @@ def _gates(run: Run, person: User, now: datetime, *, closed: bool = False) -> li
     found = []
     for index, status in enumerate(statuses):
         gate = Gate(
-            tenant=run.tenant, run=run, requester=person, status=status, tool="send_payment",
-            amount_minor=(9870, 1_250_000, 99)[index], currency=("EUR", "GBP", "SEK")[index],
-            payee=PAYEES[index], payee_name=("ACME Ltd", "Fernhill GmbH", "")[index],
-            quorum=2, opened_at=now - timedelta(hours=3),
+            tenant=run.tenant,
+            run=run,
+            requester=person,
+            status=status,
+            tool="send_payment",
+            amount_minor=(9870, 1_250_000, 99)[index],
+            currency=("EUR", "GBP", "SEK")[index],
+            payee=PAYEES[index],
+            payee_name=("ACME Ltd", "Fernhill GmbH", "")[index],
+            quorum=2,
+            opened_at=now - timedelta(hours=3),
             expires_at=now + left[index],
             closed_at=now - timedelta(minutes=index) if closed else None,
         )
@@ -123,7 +139,9 @@ def _decisions(person: User, now: datetime) -> list[Decision]:
     return [
         Decision(person=person, verdict="approve", decided_at=now - timedelta(minutes=9)),
         Decision(
-            person=person, verdict="deny", decided_at=now - timedelta(minutes=2),
+            person=person,
+            verdict="deny",
+            decided_at=now - timedelta(minutes=2),
             reason="The account is not the one on the invoice.",
         ),
     ]
@@ -140,9 +158,7 @@ def _flow(run: Run, now: datetime) -> tuple[list[Step], list[Event]]:
             events.append(Event(run=run, seq=len(events) + 1, kind=kind, position=position, at=at))
         is_over = status in Step.ENDED
         end = begin + timedelta(seconds=story[-1][0]) if is_over else None
-        steps.append(
-            _step(run, position=position, name=name, status=status, begin=begin, end=end)
-        )
+        steps.append(_step(run, position=position, name=name, status=status, begin=begin, end=end))
     return steps, events
 
 
@@ -152,10 +168,20 @@ def _step(
     arguments = canonical.encode({"position": position, "amount_minor": 9870, "currency": "EUR"})
     failed = {"kind": "BankError", "message": "The bank answered 503."}
     return Step(
-        run=run, tenant=run.tenant, position=position, name=name, status=status, attempt=1,
-        arguments=arguments, digest=hashlib.sha256(arguments).digest(),
-        key=uuid.uuid5(uuid.NAMESPACE_OID, name).hex, effect="keyed", is_remote=True,
-        created_at=begin, started_at=begin, finished_at=end,
+        run=run,
+        tenant=run.tenant,
+        position=position,
+        name=name,
+        status=status,
+        attempt=1,
+        arguments=arguments,
+        digest=hashlib.sha256(arguments).digest(),
+        key=uuid.uuid5(uuid.NAMESPACE_OID, name).hex,
+        effect="keyed",
+        is_remote=True,
+        created_at=begin,
+        started_at=begin,
+        finished_at=end,
         error=failed if status in ("failed", "in_doubt") else None,
     )
 
@@ -163,19 +189,26 @@ def _step(
 _STORIES: tuple[tuple[str, str, tuple[tuple[float, str], ...]], ...] = (
     ("read_invoices", "succeeded", ((0, "step.started"), (2.4, "step.succeeded"))),
     (
-        "send_payment", "succeeded",
+        "send_payment",
+        "succeeded",
         ((3, "step.held"), (400, "step.cleared"), (401, "step.started"), (402.5, "step.succeeded")),
     ),
     (
-        "send_payment", "failed",
+        "send_payment",
+        "failed",
         (
-            (3, "step.held"), (420, "step.cleared"), (421, "step.started"),
-            (424, "step.attempt_failed"), (430, "step.started"), (433, "step.failed"),
+            (3, "step.held"),
+            (420, "step.cleared"),
+            (421, "step.started"),
+            (424, "step.attempt_failed"),
+            (430, "step.started"),
+            (433, "step.failed"),
         ),
     ),
     ("send_payment", "denied", ((3, "step.held"), (500, "step.denied"))),
     (
-        "recall_payment", "in_doubt",
+        "recall_payment",
+        "in_doubt",
         ((434, "step.ready"), (435, "step.started"), (440, "step.in_doubt")),
     ),
     ("sleep", "waiting", ((441, "step.waiting"),)),

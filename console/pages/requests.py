@@ -87,12 +87,7 @@ def _eligible(person: User) -> QuerySet[Gate]:
     """Gates that this person is asked about: in the group, not their own, no vote yet."""
     groups = Reviewer.objects.filter(tenant=person.tenant, person=person).values("group")
     voted = Decision.objects.filter(tenant=person.tenant, gate=OuterRef("pk"), person=person)
-    return (
-        _gates(person)
-        .filter(group__in=groups)
-        .exclude(requester=person)
-        .exclude(Exists(voted))
-    )
+    return _gates(person).filter(group__in=groups).exclude(requester=person).exclude(Exists(voted))
 
 
 def _is_live() -> Q:

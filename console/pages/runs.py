@@ -116,5 +116,3 @@ def cancel(request: HttpRequest, id: UUID) -> HttpResponse:
     else:
         messages.success(request, "The run was asked to stop.")
     return redirect("run", id=run.id)
-
-

@@ -92,7 +92,7 @@ def _of_kind(kind: Any, property: dict[str, Any], common: dict[str, Any]) -> for
             choices=choices, coerce=lambda v: v == "true", empty_value=None, **common
         )
     common["initial"] = _as_text(common["initial"])
-    common["help_text"] = common["help_text"] or "A JSON value, for example [1, 2] or \"text\"."
+    common["help_text"] = common["help_text"] or 'A JSON value, for example [1, 2] or "text".'
     return JsonField(**common)
 
 

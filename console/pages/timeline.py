@@ -149,9 +149,7 @@ class Scale:
         x, end = self._at[stretch.begin], self._at[stretch.end]
         width = min(max(end - x, 0.4), 100.0)
         title = f"{_named(stretch.what)} for {span(stretch.end - stretch.begin)}"
-        return Bar(
-            what=stretch.what, x=round(min(x, 99.6), 3), width=round(width, 3), title=title
-        )
+        return Bar(what=stretch.what, x=round(min(x, 99.6), 3), width=round(width, 3), title=title)
 
 
 def _overlaps(stretches: Sequence[Stretch], begin: datetime, end: datetime) -> bool:

@@ -68,9 +68,19 @@ def addresses(world: World) -> list[str]:
     gate = world.gates(run)[0]
     world.decide(gate, world.carol, reason="Checked. " * 20)
     return [
-        "/", "/inbox/", f"/gates/{gate.id}/", "/runs/", f"/runs/{run.id}/", "/runs/start/",
-        "/runs/start/?workflow=paying", "/secrets/", "/secrets/write/", "/audit/", "/patterns/",
-        "/nowhere/", "/accounts/logout/",
+        "/",
+        "/inbox/",
+        f"/gates/{gate.id}/",
+        "/runs/",
+        f"/runs/{run.id}/",
+        "/runs/start/",
+        "/runs/start/?workflow=paying",
+        "/secrets/",
+        "/secrets/write/",
+        "/audit/",
+        "/patterns/",
+        "/nowhere/",
+        "/accounts/logout/",
     ]
 
 

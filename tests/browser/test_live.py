@@ -118,9 +118,7 @@ def cookies(console: Console, username: str) -> dict[str, str]:
     return {"Cookie": "; ".join(pairs)}
 
 
-def test_the_socket_is_for_signed_in_people_of_this_origin(
-    world: World, console: Console
-) -> None:
+def test_the_socket_is_for_signed_in_people_of_this_origin(world: World, console: Console) -> None:
     signed_in = cookies(console, "bob")
     address = socket_address(console)
 

@@ -30,8 +30,14 @@ def web_process(servers: Servers, log: Path) -> Iterator[str]:
     port = _free_port()
     environment = servers.environment("web") | {"PLACET_PORT": str(port)}
     command = [
-        sys.executable, "-m", "uvicorn", "console.asgi:application",
-        "--port", str(port), "--log-level", "warning",
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "console.asgi:application",
+        "--port",
+        str(port),
+        "--log-level",
+        "warning",
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)

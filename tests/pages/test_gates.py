@@ -112,9 +112,7 @@ def _parked_by_bob(world: World) -> Gate:
     return world.gates(run)[0]
 
 
-def test_who_has_decided_is_told_what_is_still_missing(
-    world: World, bob: Visitor
-) -> None:
+def test_who_has_decided_is_told_what_is_still_missing(world: World, bob: Visitor) -> None:
     world.policy(name="Two", above_minor=1_000_000, up_to_minor=2_000_000, quorum=2)
     gate = world.gates(world.park_at_gates(1_500_000))[0]
 
@@ -169,9 +167,7 @@ def test_the_inbox_parts_what_i_may_decide_from_what_waits_on_others(
     assert f"/gates/{own.id}/" in [a.attributes["href"] for a in page.all("a")]
 
 
-def test_what_others_decided_greys_out_in_its_place(
-    world: World, bob: Visitor, gate: Gate
-) -> None:
+def test_what_others_decided_greys_out_in_its_place(world: World, bob: Visitor, gate: Gate) -> None:
     world.decide(gate, world.carol)
     world.settle()
 

@@ -156,7 +156,10 @@ def test_every_state_of_the_rows_has_words(kind: str) -> None:
     from runs.models import Run, Step
 
     rows = {
-        "run": Run.Status, "step": Step.Status, "gate": Gate.Status, "decision": Decision.Verdict,
+        "run": Run.Status,
+        "step": Step.Status,
+        "gate": Gate.Status,
+        "decision": Decision.Verdict,
     }
     assert set(words.STATES[kind]) == set(rows[kind].values)
 

@@ -107,9 +107,7 @@ def test_somebody_without_a_role_sees_nothing_of_others(world: World, gate: Gate
 
 
 @pytest.mark.parametrize("name", ["gate", "run"])
-def test_what_another_tenant_has_looks_like_nothing(
-    world: World, gate: Gate, name: str
-) -> None:
+def test_what_another_tenant_has_looks_like_nothing(world: World, gate: Gate, name: str) -> None:
     stranger = visitors.make_person("olivia", *EVERYBODY, tenant="elsewhere")
 
     theirs = visitors.visit_as(stranger).get(address(name, gate))
@@ -131,9 +129,7 @@ def test_every_address_is_in_the_table() -> None:
 
 
 def test_reading_never_writes(world: World, gate: Gate) -> None:
-    visitor = visitors.visit_as(
-        visitors.make_person("everything", *EVERYBODY, tenant=world.tenant)
-    )
+    visitor = visitors.visit_as(visitors.make_person("everything", *EVERYBODY, tenant=world.tenant))
     before = visitors.written()
 
     for name in {name for name, _ in TABLE}:

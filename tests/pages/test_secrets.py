@@ -101,7 +101,9 @@ def test_a_scope_is_granted_and_revoked_after_a_question(world: World, erin: Vis
         Declaration.objects.update_or_create(
             digest="f" * 64,
             defaults={
-                "tool": "fetch", "is_money": False, "body": {"secret": "bank/pages"},
+                "tool": "fetch",
+                "is_money": False,
+                "body": {"secret": "bank/pages"},
                 "is_current": True,
             },
         )

@@ -20,8 +20,10 @@ def get(path: str, **headers: str) -> Any:
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("css/tokens.css", "text/css"), ("js/live.js", "text/javascript"),
-        ("icons.svg", "image/svg+xml"), ("django_htmx/htmx-2.min.js", "text/javascript"),
+        ("css/tokens.css", "text/css"),
+        ("js/live.js", "text/javascript"),
+        ("icons.svg", "image/svg+xml"),
+        ("django_htmx/htmx-2.min.js", "text/javascript"),
     ],
 )
 def test_files_are_served_whole_and_not_twice(path: str, kind: str) -> None:

@@ -49,8 +49,11 @@ def test_bars_of_even_work_stand_on_an_even_scale() -> None:
 
 def test_a_money_step_is_held_then_queued_then_worked() -> None:
     events = [
-        Event("step.held", at(0)), Event("gate.opened", at(1)), Event("step.cleared", at(100)),
-        Event("step.started", at(101)), Event("step.succeeded", at(103)),
+        Event("step.held", at(0)),
+        Event("gate.opened", at(1)),
+        Event("step.cleared", at(100)),
+        Event("step.started", at(101)),
+        Event("step.succeeded", at(103)),
     ]
 
     bars = draw([Step(0, finished_at=at(103))], events, at(200)).bars[0]
@@ -61,8 +64,10 @@ def test_a_money_step_is_held_then_queued_then_worked() -> None:
 
 def test_a_retry_waits_between_its_attempts_and_only_the_last_is_judged() -> None:
     events = [
-        Event("step.ready", at(0)), Event("step.started", at(1)),
-        Event("step.attempt_failed", at(2)), Event("step.started", at(6)),
+        Event("step.ready", at(0)),
+        Event("step.started", at(1)),
+        Event("step.attempt_failed", at(2)),
+        Event("step.started", at(6)),
         Event("step.failed", at(7)),
     ]
 
@@ -99,8 +104,12 @@ def test_no_steps_and_no_time_are_drawn_without_fault() -> None:
 @pytest.mark.parametrize(
     ("amount", "currency", "said"),
     [
-        (9870, "EUR", "€98.70"), (1, "EUR", "€0.01"), (123456789, "GBP", "£1,234,567.89"),
-        (500, "JPY", "¥500"), (1234, "KWD", "KWD\u00a01.234"), (-5, "USD", "−US$0.05"),
+        (9870, "EUR", "€98.70"),
+        (1, "EUR", "€0.01"),
+        (123456789, "GBP", "£1,234,567.89"),
+        (500, "JPY", "¥500"),
+        (1234, "KWD", "KWD\u00a01.234"),
+        (-5, "USD", "−US$0.05"),
     ],
 )
 def test_amounts_are_written_with_the_digits_of_their_currency(
@@ -112,8 +121,15 @@ def test_amounts_are_written_with_the_digits_of_their_currency(
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        (0, "under 1 ms"), (0.24, "240 ms"), (3.2, "3.2 s"), (59.94, "59.9 s"), (60, "1 min"),
-        (3600, "1 h"), (7_800, "2 h 10 min"), (86_400, "1 day"), (180_000, "2 days 2 h"),
+        (0, "under 1 ms"),
+        (0.24, "240 ms"),
+        (3.2, "3.2 s"),
+        (59.94, "59.9 s"),
+        (60, "1 min"),
+        (3600, "1 h"),
+        (7_800, "2 h 10 min"),
+        (86_400, "1 day"),
+        (180_000, "2 days 2 h"),
         (-1, "under 1 ms"),
     ],
 )

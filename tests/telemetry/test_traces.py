@@ -24,9 +24,7 @@ def sink() -> Iterator[Sink]:
         yield sink
 
 
-def traced(
-    servers: Servers, sink: Sink, what: str, process: str = "web", **variables: str
-) -> None:
+def traced(servers: Servers, sink: Sink, what: str, process: str = "web", **variables: str) -> None:
     """Run `what` of `traced` as `process`; all its spans have arrived when this returns."""
     environment = servers.environment(process) | {
         "OTEL_EXPORTER_OTLP_ENDPOINT": sink.url,
@@ -88,9 +86,7 @@ def test_a_span_that_ends_within_a_lease_leaks_the_value_in_none_of_its_parts(
     assert_nothing_private(sink)
 
 
-def test_a_segment_has_the_trace_id_that_the_console_links_to(
-    servers: Servers, sink: Sink
-) -> None:
+def test_a_segment_has_the_trace_id_that_the_console_links_to(servers: Servers, sink: Sink) -> None:
     traced(servers, sink, "segment", process="worker")
     (root,), (attempt,) = sink.named("invoke_workflow w"), sink.named("execute_tool send_payment")
     assert root.span.trace_id.hex() == attempt.span.trace_id.hex() == trace_id(RUN, 7)
