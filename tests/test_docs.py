@@ -177,6 +177,12 @@ def subactions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
                 yield from subactions(below)
 
 
+def test_every_command_of_ours_is_on_the_page() -> None:
+    ours = {name for name, app in get_commands().items() if str(app).startswith("console")}
+    page = section(ROOT / "docs/reference/commands.md", "Commands")
+    assert {name.split()[0] for name in first_column(page)} == ours
+
+
 # Figures
 
 
