@@ -40,10 +40,21 @@ def placet() -> Iterator[Any]:
         from tests import harness
 
         harness.prepare(servers)
+        _send_hints()
         yield servers
     finally:
         servers.stop()
         shutil.rmtree(home, ignore_errors=True)
+
+
+def _send_hints() -> None:
+    """What web does after a start or a decision; without it the sweeps would be measured."""
+    from console.celery import send_hint
+    from console.live.publish import publish
+    from runs import dispatch
+
+    dispatch.plug(send_hint)
+    dispatch.plug_live(publish)
 
 
 def ask(servers: Any, query: str, *values: object) -> Any:
@@ -98,11 +109,13 @@ def timed(times: int, deed: Callable[[], object]) -> dict[str, float]:
     return percentiles(took)
 
 
-def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 300) -> float:
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 120) -> float:
     """How long it took, in seconds."""
     begin = time.monotonic()
     while not is_so():
         if time.monotonic() - begin > seconds:
+            for log in sorted(Path(os.environ["PLACET_TEST_WORLD"]).glob("*.log")):
+                print(f"--- {log.name}\n{log.read_text()[-2000:]}")
             raise SystemExit(f"Waited {seconds:.0f} s for {what}.")
         time.sleep(0.02)
     return time.monotonic() - begin

@@ -33,7 +33,8 @@ def measure(parked: int) -> dict[str, Any]:
         from tests.harness import World
         from tests.stack import Stack
 
-        with World(servers) as world, Stack(servers) as stack:
+        code = os.environ["PLACET_WORKFLOWS"]
+        with World(servers) as world, Stack(servers, PLACET_WORKFLOWS=code) as stack:
             parents = [process.pid for process in stack.processes.values()]
             _finish(servers, [world.start("ticking", steps=5) for _ in range(10)])
             figures = {
