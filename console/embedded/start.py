@@ -42,7 +42,7 @@ DEMO_SIGN_IN = """
 """
 EMPTY_SIGN_IN = """
   There is no demo. Make a first person with
-  .venv/bin/python manage.py person --help
+  ./manage.py person --help
 """
 OPEN_WARNING = (
     "It listens on {host} without TLS: passwords travel readable for others on the way. "

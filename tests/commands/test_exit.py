@@ -61,3 +61,20 @@ def test_a_reader_that_goes_away_is_no_failure_to_explain(world: World, servers:
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stderr == ""
+
+
+def test_a_shell_that_knows_no_environment_is_led_to_it(tmp_path: Path) -> None:
+    manage_py = tmp_path / "manage.py"
+    manage_py.write_text((ROOT / "manage.py").read_text())
+    # Without site packages there is no Django, as in a shell that has just been opened.
+    bare = [sys.executable, "-S", manage_py, "doctor"]
+
+    none = subprocess.run(bare, capture_output=True, text=True, check=False)
+    assert (none.returncode, none.stdout, none.stderr) == (1, "", "Run `make up` first.\n")
+
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$@"\n')
+    python.chmod(0o700)
+    led = subprocess.run(bare, capture_output=True, text=True, check=False)
+    assert led.stdout == f"{manage_py} doctor\n"
