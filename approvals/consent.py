@@ -6,7 +6,7 @@ import hmac
 from datetime import datetime
 from typing import Any
 
-from approvals import envelope
+from approvals import envelope, policies
 from approvals.models import Clearance, Decision, Gate
 from runs import canonical
 from runs.declare import Tool
@@ -31,6 +31,12 @@ def verify(step: Step, tool: Tool, arguments: dict[str, Any]) -> None:
                 f"What {tool.name} is about to send is not what the {name} was about; "
                 "nothing was sent."
             )
+    money = envelope.money_of(tool.declaration, arguments)
+    if policies.first_match([gate.policy], tool=tool.name, money=money) is None:
+        raise ConsentMismatch(
+            f"The policy {gate.policy.name!r} is not about what {tool.name} is about to send; "
+            "nothing was sent."
+        )
     _check_decisions(gate, rebuilt)
 
 

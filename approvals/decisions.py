@@ -29,9 +29,11 @@ from approvals.errors import (
 )
 from approvals.models import Decision, Gate, SealKey
 from runs import dispatch, journal
-from runs.models import Claim
+from runs.errors import SettlementRefused
+from runs.models import Claim, Step
 
 SEAL_TAG = b"placet/decision/v1\0"
+SETTLEMENT_TAG = b"placet/settlement/v1\0"
 
 
 def decide(
@@ -115,18 +117,49 @@ def _record(gate: Gate, person: Any, verdict: str, reason: str) -> Decision:
         verdict=verdict,
         reason=reason,
         digest=bytes(gate.digest),
-        seal=seal(gate_id=gate.id, person_id=person.pk, verdict=verdict, digest=bytes(gate.digest)),
+        seal=seal(
+            gate_id=gate.id,
+            person_id=person.pk,
+            verdict=verdict,
+            digest=bytes(gate.digest),
+            reason=reason,
+        ),
         decided_at=timezone.now(),
     )
 
 
-def seal(*, gate_id: UUID, person_id: int, verdict: str, digest: bytes) -> bytes:
-    """The HMAC-SHA-256 of a confirmed decision. Raises `DecisionRefused` without the key."""
+def seal(*, gate_id: UUID, person_id: int, verdict: str, digest: bytes, reason: str) -> bytes:
+    """The seal of a confirmed decision. Raises `DecisionRefused` without the key."""
+    words = hashlib.sha256(reason.encode()).hexdigest()
+    return _hmac(SEAL_TAG + f"{gate_id}|{person_id}|{verdict}|{words}|".encode() + digest)
+
+
+def seal_settlement(
+    *, step: Step, person: Any, answer: str, reason: str, result: bytes | None
+) -> bytes:
+    """The seal of an answer about a doubt; for money only of those who may decide at its gate.
+
+    Raises `SettlementRefused`.
+    """
+    gate = Gate.objects.filter(step=step).first()
+    if gate is not None and not gates.is_member(gate, person):
+        raise SettlementRefused(
+            f"This is about money: only members of the group {gate.group!r} settle it."
+        )
+    words = hashlib.sha256(reason.encode()).hexdigest()
+    told = hashlib.sha256(result or b"").hexdigest()
+    message = f"{step.pk}|{step.attempt}|{person.pk}|{answer}|{words}|{told}"
+    try:
+        return _hmac(SETTLEMENT_TAG + message.encode())
+    except DecisionRefused as refused:
+        raise SettlementRefused(str(refused)) from None
+
+
+def _hmac(message: bytes) -> bytes:
     if not settings.PLACET_SEAL_KEY:
         raise DecisionRefused(
             "This process has no seal key, so nobody can decide here; see `manage.py doctor`."
         )
-    message = SEAL_TAG + f"{gate_id}|{person_id}|{verdict}|".encode() + digest
     return hmac.new(bytes.fromhex(settings.PLACET_SEAL_KEY), message, hashlib.sha256).digest()
 
 

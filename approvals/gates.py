@@ -224,14 +224,21 @@ def why_not(gate: Gate, person: Any) -> str:
         return "The time of this gate is over."
     if gate.requester_id == person.pk:
         return "You requested this run, so somebody else must decide."
-    is_member = Reviewer.objects.filter(
-        tenant=gate.tenant, group=gate.group, person=person, person__is_active=True
-    ).exists()
-    if not is_member or person.tenant != gate.tenant:
+    if not is_member(gate, person):
         return f"Only members of the group {gate.group!r} decide here."
     if gate.decisions.filter(person=person).exists():
         return "You have decided already; one person has one vote."
     return ""
+
+
+def is_member(gate: Gate, person: Any) -> bool:
+    """Whether this person is in the group that the gate asks, and still with us."""
+    return bool(
+        person.tenant == gate.tenant
+        and Reviewer.objects.filter(
+            tenant=gate.tenant, group=gate.group, person=person, person__is_active=True
+        ).exists()
+    )
 
 
 def database_now() -> Any:

@@ -24,14 +24,43 @@ BEGIN
     RETURN sha256(outer_pad || sha256(inner_pad || message));
 END $$;
 
-CREATE FUNCTION approvals_seal_of(gate uuid, person bigint, verdict text, digest bytea)
+CREATE FUNCTION approvals_seal_of(tag text, told text, digest bytea)
     RETURNS bytea LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT placet_hmac_sha256(
-        'placet/decision/v1'::bytea || '\\x00'::bytea
-            || convert_to(gate || '|' || person || '|' || verdict || '|', 'UTF8') || digest,
+        convert_to(tag, 'UTF8') || '\\x00'::bytea || convert_to(told, 'UTF8') || digest,
         (SELECT key FROM approvals_sealkey WHERE id = 1))
 $$;
 REVOKE ALL ON FUNCTION approvals_seal_of FROM PUBLIC;
+
+CREATE FUNCTION approvals_words(words text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT encode(sha256(convert_to(words, 'UTF8')), 'hex')
+$$;
+
+CREATE FUNCTION approvals_is_sealed(d approvals_decision) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT d.seal = approvals_seal_of(
+        'placet/decision/v1',
+        d.gate_id || '|' || d.person_id || '|' || d.verdict || '|'
+            || approvals_words(d.reason) || '|',
+        d.digest)
+$$;
+
+CREATE FUNCTION approvals_is_member(gate approvals_gate, person bigint) RETURNS boolean
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT EXISTS (
+        SELECT FROM approvals_reviewer r JOIN console_user u ON u.id = r.person_id
+        WHERE r.tenant = gate.tenant AND r.group = gate.group AND r.person_id = person
+          AND u.is_active AND u.tenant = gate.tenant)
+$$;
+
+CREATE FUNCTION approvals_voices(gate approvals_gate) RETURNS integer
+    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+    SELECT count(DISTINCT d.person_id) FROM approvals_decision d
+    WHERE d.gate_id = gate.id AND d.verdict = 'approve' AND d.digest = gate.digest
+      AND d.person_id <> gate.requester_id AND approvals_is_member(gate, d.person_id)
+      AND approvals_is_sealed(d)
+$$;
 """
 
 GATE = """
@@ -39,7 +68,11 @@ CREATE FUNCTION approvals_guard_new_gate() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     rule approvals_policy;
+    first_rule uuid;
     step runs_step;
+    names jsonb;
+    told jsonb;
+    amount numeric;
 BEGIN
     SELECT * INTO rule FROM approvals_policy
         WHERE id = NEW.policy_id AND tenant = NEW.tenant AND retired_at IS NULL;
@@ -50,10 +83,20 @@ BEGIN
     IF NOT FOUND OR step.status <> 'held' OR NOT step.is_money OR step.tenant <> NEW.tenant THEN
         RAISE EXCEPTION 'gate step: a gate opens for a held money step alone';
     END IF;
-    IF (NEW.quorum, NEW.group, NEW.tool, NEW.currency)
-        IS DISTINCT FROM (rule.quorum, rule.group, rule.tool, rule.currency)
-       OR NEW.tool <> step.name OR NEW.amount_minor <= rule.above_minor
-       OR NEW.amount_minor > rule.up_to_minor THEN
+    -- What is paid is read from the bytes of the step, not from what the gatekeeper says.
+    SELECT body->'money' INTO names FROM runs_declaration WHERE digest = step.declaration_id;
+    told := convert_from(step.arguments, 'UTF8')::jsonb;
+    amount := (told->>(names->>'amount'))::numeric;
+    IF (NEW.tool, NEW.amount_minor, NEW.currency)
+        IS DISTINCT FROM (step.name, amount, told->>(names->>'currency')) THEN
+        RAISE EXCEPTION 'gate money: the gate does not ask about what the step pays';
+    END IF;
+    SELECT id INTO first_rule FROM approvals_policy p
+        WHERE p.tenant = NEW.tenant AND p.retired_at IS NULL AND p.tool = step.name
+          AND p.currency = NEW.currency AND p.above_minor < amount AND amount <= p.up_to_minor
+        ORDER BY p.position LIMIT 1;
+    IF first_rule IS DISTINCT FROM NEW.policy_id
+        OR (NEW.quorum, NEW.group) IS DISTINCT FROM (rule.quorum, rule.group) THEN
         RAISE EXCEPTION 'gate rule: the gate does not ask for what its policy asks for';
     END IF;
     IF NEW.requester_id <> (SELECT requested_by_id FROM runs_run WHERE id = NEW.run_id) THEN
@@ -123,15 +166,10 @@ BEGIN
     IF NEW.person_id = gate.requester_id THEN
         RAISE EXCEPTION 'decision requester: who requested may not decide';
     END IF;
-    IF NOT EXISTS (
-        SELECT FROM approvals_reviewer r JOIN console_user u ON u.id = r.person_id
-        WHERE r.tenant = gate.tenant AND r.group = gate.group AND r.person_id = NEW.person_id
-          AND u.is_active AND u.tenant = gate.tenant
-    ) THEN
+    IF NOT approvals_is_member(gate, NEW.person_id) THEN
         RAISE EXCEPTION 'decision eligibility: the person is not in the group %', gate.group;
     END IF;
-    IF NEW.seal IS DISTINCT FROM
-        approvals_seal_of(NEW.gate_id, NEW.person_id, NEW.verdict, NEW.digest) THEN
+    IF approvals_is_sealed(NEW) IS NOT TRUE THEN
         RAISE EXCEPTION 'decision seal: nobody who was signed in confirmed this decision';
     END IF;
     IF NEW.verdict = 'deny' AND NEW.reason = '' THEN
@@ -170,14 +208,7 @@ BEGIN
     IF EXISTS (SELECT FROM approvals_decision WHERE gate_id = gate.id AND verdict = 'deny') THEN
         RAISE EXCEPTION 'lock 2: a denial stands against it';
     END IF;
-    SELECT count(DISTINCT d.person_id) INTO approvals
-    FROM approvals_decision d
-    JOIN approvals_reviewer r ON r.person_id = d.person_id
-        AND r.tenant = gate.tenant AND r.group = rule.group
-    JOIN console_user u ON u.id = d.person_id AND u.is_active AND u.tenant = gate.tenant
-    WHERE d.gate_id = gate.id AND d.verdict = 'approve' AND d.digest = gate.digest
-      AND d.person_id <> gate.requester_id
-      AND d.seal = approvals_seal_of(d.gate_id, d.person_id, d.verdict, d.digest);
+    approvals := approvals_voices(gate);
     IF approvals < greatest(rule.quorum, 1) THEN
         RAISE EXCEPTION 'lock 2: quorum %/%', approvals, rule.quorum;
     END IF;
@@ -191,6 +222,7 @@ CREATE FUNCTION approvals_date_clearance() RETURNS trigger
     LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
 BEGIN
     NEW.cleared_at := clock_timestamp();
+    NEW.expires_at := least(NEW.expires_at, clock_timestamp() + interval '1 day');
     RETURN NEW;
 END $$;
 CREATE TRIGGER approvals_clearance_birth BEFORE INSERT ON approvals_clearance
@@ -207,6 +239,7 @@ CREATE FUNCTION approvals_spend() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     leave approvals_clearance;
+    gate approvals_gate;
 BEGIN
     IF session_user <> 'placet_executor' THEN
         RAISE EXCEPTION 'spend role: only the executor spends a clearance, not %', session_user
@@ -217,7 +250,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'spend clearance: there is none for this step';
     END IF;
-    PERFORM FROM approvals_gate WHERE id = leave.gate_id FOR NO KEY UPDATE;
+    SELECT * INTO gate FROM approvals_gate WHERE id = leave.gate_id FOR NO KEY UPDATE;
     IF EXISTS (SELECT FROM approvals_decision WHERE gate_id = leave.gate_id AND verdict = 'deny')
     THEN
         RAISE EXCEPTION 'spend denied: a denial stands against it';
@@ -232,6 +265,11 @@ BEGIN
     IF leave.expires_at <= clock_timestamp() THEN
         RAISE EXCEPTION 'spend late: the clearance has ended';
     END IF;
+    -- Who approved must still be one who may: nobody who has left since moves money.
+    IF approvals_voices(gate) < gate.quorum THEN
+        RAISE EXCEPTION 'spend voices: % of % approvals still stand',
+            approvals_voices(gate), gate.quorum;
+    END IF;
     INSERT INTO approvals_clearanceuse (clearance_id, tenant, step_id, used_at, writer)
         VALUES (leave.id, leave.tenant, NEW.id, clock_timestamp(), session_user);
     RETURN NEW;
@@ -239,6 +277,37 @@ END $$;
 CREATE TRIGGER approvals_spend BEFORE UPDATE ON runs_step
     FOR EACH ROW WHEN (NEW.is_money AND NEW.status = 'running' AND OLD.status <> 'running')
     EXECUTE FUNCTION approvals_spend();
+"""
+
+# An answer about a doubt is sealed as a decision is; about money only its reviewers answer.
+SETTLEMENT = """
+CREATE FUNCTION approvals_guard_settlement() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    gate approvals_gate;
+    told text := NEW.step_id || '|' || NEW.attempt || '|' || NEW.person_id || '|' || NEW.answer
+        || '|' || approvals_words(NEW.reason) || '|'
+        || encode(sha256(coalesce(NEW.result, ''::bytea)), 'hex');
+BEGIN
+    IF NEW.seal IS DISTINCT FROM approvals_seal_of('placet/settlement/v1', told, ''::bytea) THEN
+        RAISE EXCEPTION 'settlement seal: nobody who was signed in gave this answer';
+    END IF;
+    IF NOT EXISTS (SELECT FROM console_user
+                   WHERE id = NEW.person_id AND is_active AND tenant = NEW.tenant) THEN
+        RAISE EXCEPTION 'settlement person: nobody of this tenant gave this answer';
+    END IF;
+    SELECT * INTO gate FROM approvals_gate WHERE step_id = NEW.step_id;
+    IF FOUND AND NOT approvals_is_member(gate, NEW.person_id) THEN
+        RAISE EXCEPTION 'settlement eligibility: the person is not in the group %', gate.group;
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER approvals_settlement_guard BEFORE INSERT ON runs_settlement
+    FOR EACH ROW EXECUTE FUNCTION approvals_guard_settlement();
+"""
+SETTLEMENT_UNDO = """
+DROP TRIGGER approvals_settlement_guard ON runs_settlement;
+DROP FUNCTION approvals_guard_settlement;
 """
 
 SQL = (
@@ -265,5 +334,6 @@ DROP TRIGGER approvals_clearance_lock ON approvals_clearance;
 DROP TRIGGER approvals_clearance_birth ON approvals_clearance;
 DROP FUNCTION approvals_spend, approvals_guard_clearance, approvals_date_clearance,
     approvals_guard_decision, approvals_guard_policy, approvals_guard_gate,
-    approvals_guard_new_gate, approvals_seal_of, placet_hmac_sha256;
+    approvals_guard_new_gate, approvals_voices, approvals_is_member, approvals_is_sealed,
+    approvals_words, approvals_seal_of, placet_hmac_sha256;
 """

@@ -10,6 +10,7 @@ from celery import shared_task
 from django.db import connection
 
 from approvals import gates, limits
+from runs import transitions
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,8 @@ def _ids(query: str, values: dict[str, Any]) -> list[UUID]:
 def _keep(step_id: UUID) -> bool:
     try:
         return gates.keep(step_id)
-    except Exception:
+    except Exception as error:
         logger.exception("The gate of step %s could not be handled; it stays as it is.", step_id)
+        because = f"The gatekeeper cannot read this step ({type(error).__name__}); it stays held."
+        transitions.explain_hold(step_id, because)
         return False

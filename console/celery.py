@@ -21,14 +21,15 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
 from django.conf import settings
 
+from console.hints import TASKS, HintTask
+
 logger = logging.getLogger(__name__)
 
-TASKS = {"runs": "runs.advance", "effects": "runs.execute", "gates": "approvals.keep"}
 DEAF_SECONDS = 5.0
 BREAK_SECONDS = 2.0
 LOST_GATES_SECONDS = 2.0
 
-app = Celery("placet")
+app = Celery("placet", task_cls=HintTask)
 app.conf.update(
     broker_url=settings.PLACET_BROKER_URL,
     broker_connection_retry_on_startup=True,
@@ -59,13 +60,14 @@ app.conf.update(
 )
 
 _broken_until = 0.0
+_sent = 0
 _sweepers: list[Any] = []
 
 
 def send_hint(queue: str, id: UUID) -> None:
     """Sends a hint. While the broker is away it is not tried again for a moment, so that
     nobody waits for it: the sweep finds the work."""
-    global _broken_until
+    global _broken_until, _sent
     if time.monotonic() < _broken_until:
         return
     try:
@@ -73,6 +75,7 @@ def send_hint(queue: str, id: UUID) -> None:
     except Exception:
         _broken_until = time.monotonic() + BREAK_SECONDS
         raise
+    _sent += 1
 
 
 @celery.signals.setup_logging.connect
@@ -92,27 +95,28 @@ def start_sweepers(**_: Any) -> None:
         _sweepers.append(
             Sweeper(
                 "runs",
-                1,
-                [recovery.wake_due_runs, heard(recovery.hint_lost_runs)],
-                own=[recovery.release_runs_of_the_dead],
+                [
+                    recovery.release_runs_of_the_dead,
+                    recovery.wake_due_runs,
+                    heard(recovery.hint_lost_runs),
+                ],
             )
         )
     elif process == "executor":
         _sweepers.append(
             Sweeper(
                 "effects",
-                2,
                 [
+                    recovery.release_steps_of_the_dead,
                     recovery.recover_lost_steps,
                     settlements.carry_out,
                     heard(recovery.hint_due_steps),
                 ],
-                own=[recovery.release_steps_of_the_dead],
             )
         )
     elif process == "gatekeeper":
         lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)
-        _sweepers.append(Sweeper("gates", 3, [tasks.sweep_due_gates, lost]))
+        _sweepers.append(Sweeper("gates", [tasks.sweep_due_gates, lost]))
     for sweeper in _sweepers:
         sweeper.start()
 
@@ -129,17 +133,39 @@ def heard(sweep: Any) -> Any:
     Celery's consumer can stay connected and hear nothing after the broker was away. The
     process then ends itself, and the supervisor starts another.
     """
-    quiet_since = [time.monotonic()]
+    hearing = Hearing()
 
     def watched() -> int:
         found = int(sweep())
-        is_busy = bool(state.active_requests or state.reserved_requests)
-        if not found or is_busy or time.monotonic() < _broken_until:
-            quiet_since[0] = time.monotonic()
-        elif time.monotonic() - quiet_since[0] > DEAF_SECONDS:
+        if hearing.is_deaf(found):
             logger.error("This worker hears nothing from the broker; it ends, to be restarted.")
             os.kill(os.getpid(), signal.SIGTERM)
-            quiet_since[0] = time.monotonic()
         return found
 
     return watched
+
+
+class Hearing:
+    """Whether messages still arrive, of which this process knows that they were sent."""
+
+    def __init__(self) -> None:
+        self._sent = self._received = 0
+        self._asked_at: float | None = None
+
+    def is_deaf(self, found: int) -> bool:
+        """Asked after each sweep: nothing came, for so long after this process sent a hint.
+
+        Work that is found again and again is no sign of it: it may be work that cannot be
+        done. Nor is a pool that is full: it takes no message until a place is free.
+        """
+        now = time.monotonic()
+        received = state.total_count.total()
+        is_full = bool(state.active_requests or state.reserved_requests)
+        if not found or is_full or received != self._received or now < _broken_until:
+            self._received, self._sent, self._asked_at = received, _sent, None
+        elif self._asked_at is None:
+            self._asked_at = now if _sent > self._sent else None
+        elif now - self._asked_at > DEAF_SECONDS:
+            self._sent, self._asked_at = _sent, None
+            return True
+        return False

@@ -11,9 +11,10 @@ from django.db.models.signals import post_migrate
 
 def compose() -> None:
     """Called once, when the console is ready. Plugs in what this process may have, only."""
+    from approvals.decisions import seal_settlement
     from console import audit, celery, roles, telemetry
     from console.live.publish import publish
-    from runs import dispatch, registry
+    from runs import dispatch, registry, settlements
 
     telemetry.setup()
     roles.connect()
@@ -25,6 +26,8 @@ def compose() -> None:
         registry.discover()
     if settings.PLACET_PROCESS == "executor":
         compose_executor()
+    if settings.PLACET_PROCESS == "web":
+        settlements.plug_sealer(seal_settlement)
 
 
 def compose_executor() -> None:
@@ -38,10 +41,9 @@ def compose_executor() -> None:
 
 
 def prepare_database(using: str, **_: Any) -> None:
-    """After `migrate`, as the owner: rights as declared, and declarations as in this code."""
-    from console import rights
+    """After `migrate`, as the owner: rights as declared, and what authors' code declares now."""
+    from console import declarations, rights
     from runs import registry
 
     rights.apply(using)
-    registry.discover()
-    registry.register()
+    registry.register(declarations.read())

@@ -1,7 +1,7 @@
 """Grants, as one table for all rooms: what is not written here, no process may do.
 
 Applied by the owner after each `migrate`: every right of a role is revoked, and those of
-the table are granted, in one transaction.
+the table are granted, in one transaction. The guards' functions are renewed with them.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ from typing import Any
 
 from django.db import connections, transaction
 
+import approvals.locks
 import approvals.rights
 import credentials.rights
+import runs.guards
 import runs.rights
+from console import guards
 
 ROLES = ("placet_web", "placet_gatekeeper", "placet_worker", "placet_executor", "placet_auditor")
 READ_WRITE = ["SELECT", "INSERT", "UPDATE", "DELETE"]
@@ -28,10 +31,10 @@ _PEOPLE = "SELECT (id, username, first_name, last_name, tenant, is_active, date_
 _MIGRATIONS = {"django_migrations": ["SELECT"]}
 CONSOLE: runs.rights.Grants = {
     "placet_web": {
-        "console_user": ["SELECT", "UPDATE (last_login, password)"],
+        "console_user": ["SELECT", "UPDATE (last_login)"],
         "console_user_groups": ["SELECT"],
         "console_user_user_permissions": ["SELECT"],
-        "console_apitoken": ["SELECT", "INSERT", "UPDATE (last_used_at, revoked_at)"],
+        "console_apitoken": ["SELECT", "UPDATE (last_used_at, revoked_at)"],
         "console_idempotentrequest": ["SELECT", "INSERT", "UPDATE (status, body)", "DELETE"],
         "console_auditentry": [
             "SELECT",
@@ -72,10 +75,22 @@ def declared() -> dict[str, dict[str, list[str]]]:
     return rights
 
 
+def functions() -> str:
+    """The guards' functions as this code has them, also for a database made by an older one."""
+    return runs.guards.functions(
+        runs.guards.SQL
+        + runs.guards.SETTLEMENT_SQL
+        + approvals.locks.SQL
+        + approvals.locks.SETTLEMENT
+        + guards.SQL
+    )
+
+
 def apply(using: str = "default") -> None:
     """Makes the rights of the database those of the table. For the owner's role."""
     connection = connections[using]
     with transaction.atomic(using=using), connection.cursor() as cursor:
+        cursor.execute(functions())
         cursor.execute("REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM PUBLIC")
         cursor.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         for role, tables in declared().items():

@@ -18,6 +18,25 @@ KEY_TAG = b"placet/key/v1\0"
 LARGEST_NUMBER = 2**53 - 1
 # Cc control, Cf format (bidirectional marks, zero width), Cs surrogate, Co private, Zl, Zp.
 REFUSED_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+# What is drawn as nothing although its category is that of a letter, a mark or a sign.
+INVISIBLE = frozenset(
+    map(
+        chr,
+        [
+            0x034F,
+            0x115F,
+            0x1160,
+            0x17B4,
+            0x17B5,
+            0x2800,
+            0x3164,
+            0xFFA0,
+            *range(0x180B, 0x1810),
+            *range(0xFE00, 0xFE10),
+            *range(0xE0100, 0xE01F0),
+        ],
+    )
+)
 CURRENCIES: dict[str, int] = {
     c.code: c.exponent for c in iso4217.Currency if c.exponent is not None
 }
@@ -87,8 +106,10 @@ def strict(value: Any, path: str = "") -> Any:
 
 
 def _plain_text(text: str, path: str) -> str:
+    # Spaces that look alike become one, so that two payees that look alike are alike.
+    text = "".join(" " if unicodedata.category(c) == "Zs" else c for c in text)
     for character in text:
-        if unicodedata.category(character) in REFUSED_CATEGORIES:
+        if unicodedata.category(character) in REFUSED_CATEGORIES or character in INVISIBLE:
             raise InvalidArguments(
                 f"{path}: the character U+{ord(character):04X} is invisible or changes the "
                 "reading direction, so it cannot be part of a payment."

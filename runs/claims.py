@@ -58,13 +58,24 @@ RENEW = {
 
 @dataclass(eq=False)
 class Held:
-    """A claim that this process holds. `is_lost` turns true when it could not be renewed."""
+    """A claim that this process holds."""
 
     kind: Literal["run", "step"]
     id: UUID
     fence: int
     renewed_at: float = field(default_factory=time.monotonic)
-    is_lost: bool = False
+    was_taken: bool = False
+
+    @property
+    def age_seconds(self) -> float:
+        """Since the last renewal was sent; the database may have begun to count later."""
+        return time.monotonic() - self.renewed_at
+
+    @property
+    def is_lost(self) -> bool:
+        """Taken by another, or so old that it may be at any moment. Told by age, so that a
+        renewal that hangs cannot hide it."""
+        return self.was_taken or self.age_seconds >= settings.PLACET_CLAIM_SECONDS * 2 / 3
 
 
 def take_run(run_id: UUID) -> Held | None:
@@ -121,7 +132,7 @@ class Keeper:
         while True:
             time.sleep(settings.PLACET_CLAIM_SECONDS / 6)
             with self._changed:
-                due = [h for h in self._held if self._age(h) >= settings.PLACET_CLAIM_SECONDS / 3]
+                due = [h for h in self._held if h.age_seconds >= settings.PLACET_CLAIM_SECONDS / 3]
             for held in due:
                 self._renew(held)
 
@@ -132,19 +143,13 @@ class Keeper:
                 cursor.execute(
                     RENEW[held.kind], [settings.PLACET_CLAIM_SECONDS, held.id, held.fence]
                 )
-                held.is_lost = cursor.rowcount != 1
+                held.was_taken = cursor.rowcount != 1
             held.renewed_at = sent_at
         except Exception as error:
             logger.warning("The claim on %s %s was not renewed: %s", held.kind, held.id, error)
             connection.close()
-            # Counted from when the last renewal was sent: the database may have begun earlier.
-            held.is_lost = self._age(held) >= settings.PLACET_CLAIM_SECONDS * 2 / 3
         if held.is_lost:
             logger.error("fenced: the claim on %s %s is lost.", held.kind, held.id)
-
-    @staticmethod
-    def _age(held: Held) -> float:
-        return time.monotonic() - held.renewed_at
 
 
 keeper = Keeper()

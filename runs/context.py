@@ -18,11 +18,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db import DatabaseError, InterfaceError, connection
+
 from runs import canonical, limits, telemetry, transitions
 from runs.claims import Held
 from runs.declare import Tool, shortened
 from runs.errors import (
     Denied,
+    Fenced,
     InvalidArguments,
     Mismatch,
     NotCanonical,
@@ -47,6 +50,15 @@ class Parked(BaseException):
 
     def __init__(self, waiting_for: str, awaited: list[int] | None = None) -> None:
         self.waiting_for, self.awaited = waiting_for, awaited or []
+
+
+class Stopped(BaseException):
+    """Leaves the workflow's function: the engine cannot go on, for the reason that it carries.
+    An author's `except Exception` cannot swallow it, and take the other branch."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class Cancelled(BaseException):
@@ -168,7 +180,7 @@ class RunContext:
         entry = self._recorded(position, "now", "now", arguments)
         if entry is not None and entry.result is not None:
             return datetime.fromisoformat(canonical.decode(entry.result))
-        now = datetime.now(UTC)
+        now = database_now()
         result = canonical.encode(now.isoformat())
         self._record(
             position,
@@ -192,14 +204,18 @@ class RunContext:
     def progress(self, done: int, total: int, note: str = "") -> None:
         """Shows how far the run is. Not part of the journal: only the newest is kept."""
         if self._position > self._last:
-            self._show_progress(self._claim, done, total, note[: limits.MAX_NOTE_CHARACTERS])
+            try:
+                self._show_progress(self._claim, done, total, note[: limits.MAX_NOTE_CHARACTERS])
+            except (Fenced, DatabaseError, InterfaceError) as error:
+                raise Stopped(error) from error
 
     def check_is_over(self) -> None:
-        """Raises `Mismatch` when the journal holds steps that the code did not ask for."""
+        """Stops on a `Mismatch` when the journal holds steps that the code did not ask for."""
         beyond = sorted(p for p in self._journal if p >= self._position)
         if beyond:
             entry = self._journal[beyond[0]]
-            raise Mismatch(beyond[0], f"the {entry.kind} {entry.name}", "the end of the workflow")
+            recorded = f"the {entry.kind} {entry.name}"
+            raise Stopped(Mismatch(beyond[0], recorded, "the end of the workflow"))
 
     def _next(self) -> int:
         if self._position >= limits.MAX_STEPS:
@@ -213,13 +229,14 @@ class RunContext:
             return None
         digest = canonical.step_digest(name, arguments)
         if (entry.kind, entry.name) != (kind, name):
-            raise Mismatch(position, f"the {entry.kind} {entry.name}", f"the {kind} {name}")
-        if entry.digest != digest:
-            raise Mismatch(
-                position,
-                f"{name} with arguments of digest {entry.digest.hex()[:16]}",
-                f"{name} with arguments of digest {digest.hex()[:16]}: {arguments[:200].decode()}",
+            raise Stopped(
+                Mismatch(position, f"the {entry.kind} {entry.name}", f"the {kind} {name}")
             )
+        if entry.digest != digest:
+            shown = arguments[:200].decode(errors="replace")
+            recorded = f"{name} with arguments of digest {entry.digest.hex()[:16]}"
+            found = f"{name} with arguments of digest {digest.hex()[:16]}: {shown}"
+            raise Stopped(Mismatch(position, recorded, found))
         return entry
 
     def _step(self, position: int, call: Prepared) -> Any:
@@ -320,20 +337,21 @@ class RunContext:
         event: str,
         **more: Any,
     ) -> None:
-        is_cancelling = transitions.record(
-            self._claim,
-            Recording(
-                position=position,
-                kind=kind,
-                name=name,
-                status=status,
-                event=event,
-                arguments=arguments,
-                digest=canonical.step_digest(name, arguments),
-                key=canonical.step_key(self._tenant, self.id, position, name),
-                **more,
-            ),
+        recording = Recording(
+            position=position,
+            kind=kind,
+            name=name,
+            status=status,
+            event=event,
+            arguments=arguments,
+            digest=canonical.step_digest(name, arguments),
+            key=canonical.step_key(self._tenant, self.id, position, name),
+            **more,
         )
+        try:
+            is_cancelling = transitions.record(self._claim, recording)
+        except (Fenced, DatabaseError, InterfaceError) as error:
+            raise Stopped(error) from error
         if is_cancelling:
             raise Cancelled
 
@@ -344,6 +362,13 @@ class RunContext:
         if return_exceptions:
             return outcome
         raise outcome
+
+
+def database_now() -> datetime:
+    """The one clock, in UTC."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        return cursor.fetchone()[0].astimezone(UTC)  # type: ignore[no-any-return]
 
 
 def run_tool(tool: Tool, call: Any, arguments: dict[str, Any]) -> Any:
@@ -364,7 +389,12 @@ def described(
     `scrub` comes before the cut, which could leave a part of a secret that nobody finds.
     """
     kind, message = scrub([type(error).__name__, _message(error)])
-    return {"kind": kind, "message": shortened(message)}
+    return {"kind": kind, "message": shortened(_storable(message))}
+
+
+def _storable(text: str) -> str:
+    """Text as the journal and the database can keep it: no lone surrogate, no NUL."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _message(error: BaseException) -> str:

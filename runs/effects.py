@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from psycopg.errors import RaiseException
 
 from runs import canonical, claims, holders, limits, telemetry, transitions
@@ -29,6 +29,7 @@ from runs.errors import (
     CredentialRefused,
     CredentialUnavailable,
     Fenced,
+    InvalidArguments,
     NotCanonical,
     NotRegistered,
     PayloadTooLarge,
@@ -39,6 +40,9 @@ from runs.points import reach
 from runs.transitions import Outcome
 
 logger = logging.getLogger(__name__)
+
+FINISH_SECONDS = 0.2
+"""How long between two tries to record an outcome while the database is away."""
 
 PUT_OFF_SECONDS = 10.0
 """How long, at most, until a step is tried again that found the vault away."""
@@ -149,10 +153,12 @@ def next_due(but: set[UUID] | None = None) -> UUID | None:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT id FROM runs_step
-            WHERE status = 'ready' AND is_remote AND id <> ALL(%s)
-              AND (not_before IS NULL OR not_before <= clock_timestamp())
-            ORDER BY not_before NULLS FIRST, id LIMIT 1 FOR UPDATE SKIP LOCKED
+            SELECT s.id FROM runs_step s JOIN runs_run r ON r.id = s.run_id
+            WHERE s.status = 'ready' AND s.is_remote AND s.id <> ALL(%s)
+              AND (s.not_before IS NULL OR s.not_before <= clock_timestamp())
+              AND (r.cancel_requested_at IS NULL OR s.attempt > 0)
+              AND r.status IN ('ready', 'running', 'waiting')
+            ORDER BY s.not_before NULLS FIRST, s.id LIMIT 1 FOR UPDATE OF s SKIP LOCKED
             """,
             [list(but or ())],
         )
@@ -178,11 +184,25 @@ def execute(step_id: UUID) -> bool:
     try:
         with claims.keeper.keeping(held):
             outcome = _attempt(held, Step.objects.select_related("run").get(pk=step_id), attempt)
-            transitions.finish_attempt(held, outcome)
+            _finish(held, outcome)
             logger.info("step %s attempt %d: %s", step_id, attempt, outcome.event)
     except Fenced as fenced:
         logger.error("fenced: %s", fenced)
     return True
+
+
+def _finish(held: Held, outcome: Outcome) -> None:
+    """Records an outcome, again and again while the database is away and the claim is not
+    lost: what happened outside must not be forgotten for a connection."""
+    while True:
+        try:
+            return transitions.finish_attempt(held, outcome)
+        except (OperationalError, InterfaceError) as error:
+            if held.is_lost:
+                raise
+            logger.warning("The outcome of step %s is not recorded yet: %s", held.id, error)
+            connection.close()
+            time.sleep(FINISH_SECONDS)
 
 
 def _attempt(held: Held, step: Step, attempt: int) -> Outcome:
@@ -220,10 +240,18 @@ def _proven(step: Step) -> tuple[Tool, dict[str, Any]]:
             f"The tool {step.name} was declared otherwise when this step was made; "
             "nothing was sent."
         )
+    if step.effect != tool.effect:
+        raise ConsentMismatch(f"{step.name} is {tool.effect}, but its step says {step.effect}.")
     if step.is_money != (tool.money is not None):
         raise ConsentMismatch(f"{step.name} moves money, but its step says otherwise.")
-    arguments = canonical.decode(step.arguments)
-    if canonical.step_digest(step.name, tool.arguments(arguments)) != bytes(step.digest):
+    try:
+        arguments = canonical.decode(step.arguments)
+        digest = canonical.step_digest(step.name, tool.arguments(arguments))
+    except (InvalidArguments, PayloadTooLarge, ValueError, TypeError) as error:
+        raise ConsentMismatch(
+            f"The arguments of {step.name} are none that it takes ({error}); nothing was sent."
+        ) from error
+    if digest != bytes(step.digest):
         raise ConsentMismatch(f"The arguments of {step.name} are not those that were declared.")
     if tool.money is not None:
         if _verifier is None:
@@ -340,9 +368,13 @@ def _failed_for_now(tool: Tool, step: Step, error: dict[str, str]) -> Outcome:
     return Outcome(status="in_doubt", event="step.in_doubt", error=error, is_failure=True)
 
 
-def after_death(effect: str) -> Outcome:
-    """What becomes of a step whose executor died in it, by its effect class."""
+def after_death(effect: str, attempt: int) -> Outcome:
+    """What becomes of a step whose executor died in it, by its effect class.
+
+    The first time at once; a step that goes on killing its executor waits ever longer.
+    """
     error = {"kind": "ExecutorLost", "message": "The executor was lost during this attempt."}
     if effect == "once":
         return Outcome(status="in_doubt", event="step.in_doubt", error=error)
-    return Outcome(status="ready", event="step.taken_over", error=error)
+    wait = 0.0 if attempt <= 1 else min(60.0, 2.0 ** min(attempt - 1, 6))
+    return Outcome(status="ready", event="step.taken_over", error=error, wait_seconds=wait)

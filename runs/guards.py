@@ -6,6 +6,19 @@ itself, so that a test and a person can tell which guard it was.
 
 from __future__ import annotations
 
+import re
+
+
+def functions(sql: str) -> str:
+    """The functions of some SQL, to be put in the place of those that a database has.
+
+    Migrations make functions and triggers once; after each `migrate` the owner replaces the
+    bodies, so that a database made by an older release has the guards of this code.
+    """
+    found = re.findall(r"CREATE FUNCTION .*?\$\$;", sql, flags=re.DOTALL)
+    return "\n".join(one.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION") for one in found)
+
+
 REFUSE_CHANGE = """
 CREATE FUNCTION placet_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -44,6 +57,16 @@ BEGIN
     IF OLD.status IN ('succeeded', 'failed', 'denied', 'cancelled') THEN
         RAISE EXCEPTION 'step ended: a step that has % stays so', OLD.status;
     END IF;
+    IF NEW.attempt < OLD.attempt OR NEW.attempt > OLD.attempt + 1 THEN
+        RAISE EXCEPTION 'step attempt: attempts are counted one by one';
+    END IF;
+    IF OLD.is_remote AND session_user <> 'placet_executor'
+        AND (NEW.attempt, NEW.failures, NEW.not_before, NEW.result, NEW.started_at)
+            IS DISTINCT FROM
+            (OLD.attempt, OLD.failures, OLD.not_before, OLD.result, OLD.started_at) THEN
+        RAISE EXCEPTION 'step role: only the executor tells of attempts, not %', session_user
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     IF NEW.status = OLD.status THEN
         RETURN NEW;
     END IF;
@@ -52,9 +75,11 @@ BEGIN
     END IF;
     IF NOT (
         (OLD.status = 'held' AND NEW.status IN ('ready', 'denied', 'cancelled'))
-        OR (OLD.status = 'ready' AND NEW.status IN ('running', 'denied', 'cancelled'))
+        OR (OLD.status = 'ready' AND NEW.status = 'running')
+        OR (OLD.status = 'ready' AND NEW.status IN ('denied', 'cancelled') AND OLD.attempt = 0)
         OR (OLD.status = 'running' AND NEW.status IN ('ready', 'succeeded', 'failed', 'in_doubt'))
-        OR (OLD.status = 'in_doubt' AND NEW.status IN ('ready', 'succeeded', 'failed'))
+        OR (OLD.status = 'in_doubt'
+            AND NEW.status IN ('ready', 'succeeded', 'failed', 'cancelled'))
     ) THEN
         RAISE EXCEPTION 'step arrow: no way leads from % to %', OLD.status, NEW.status;
     END IF;
@@ -76,9 +101,22 @@ END $$;
 CREATE TRIGGER runs_step_guard BEFORE UPDATE ON runs_step
     FOR EACH ROW EXECUTE FUNCTION runs_guard_step();
 
-CREATE FUNCTION runs_guard_new_step() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION runs_guard_new_step() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = public, pg_temp AS $$
+DECLARE
+    declared runs_declaration;
 BEGIN
+    SELECT * INTO declared FROM runs_declaration WHERE digest = NEW.declaration_id;
+    IF NOT FOUND OR NOT NEW.is_remote OR (NEW.name, NEW.effect, NEW.is_money)
+        IS DISTINCT FROM (declared.tool, declared.body->>'effect', declared.is_money) THEN
+        RAISE EXCEPTION 'step declaration: the step is not what its tool was declared to be';
+    END IF;
+    IF NEW.attempt <> 0 OR NEW.failures <> 0 OR NEW.result IS NOT NULL THEN
+        RAISE EXCEPTION 'step birth: a step begins with nothing done';
+    END IF;
+    IF EXISTS (SELECT FROM runs_run WHERE id = NEW.run_id AND finished_at IS NOT NULL) THEN
+        RAISE EXCEPTION 'step birth: the run has ended';
+    END IF;
     IF NEW.is_remote AND NEW.status NOT IN ('held', 'ready')
         OR NEW.is_money AND NEW.status <> 'held' THEN
         RAISE EXCEPTION 'step birth: a step of the executor cannot begin as %', NEW.status;
@@ -156,8 +194,8 @@ CREATE TRIGGER runs_settlement_guard BEFORE INSERT ON runs_settlement
 CREATE FUNCTION runs_check_settled(step runs_step, status text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    wanted text := CASE status WHEN 'succeeded' THEN 'happened' WHEN 'ready' THEN 'did_not_happen'
-                               ELSE 'give_up' END;
+    wanted text := CASE status WHEN 'succeeded' THEN 'happened' WHEN 'failed' THEN 'give_up'
+                               ELSE 'did_not_happen' END;
     needed integer := CASE WHEN step.is_money THEN 2 ELSE 1 END;
     voices integer;
 BEGIN
@@ -175,14 +213,62 @@ DROP TRIGGER runs_settlement_guard ON runs_settlement;
 DROP FUNCTION runs_check_settled, runs_guard_settlement;
 """
 
-SQL = REFUSE_CHANGE + append_only("runs_event") + STEP_GUARD + RUN_GUARD + MONEY_FLAG
+# The journal: each row takes the next number, and says only what its writer may say.
+EVENT_GUARD = """
+CREATE FUNCTION runs_guard_event() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$
+DECLARE
+    of_web constant text[] := ARRAY[
+        'run.started', 'run.cancel_requested', 'decision.made', 'settlement.made'];
+    of_gatekeeper constant text[] := ARRAY[
+        'gate.opened', 'gate.closed', 'step.cleared', 'step.denied'];
+    of_executor constant text[] := ARRAY[
+        'step.started', 'step.put_off', 'step.taken_over', 'step.settled', 'step.in_doubt',
+        'step.attempt_failed', 'step.succeeded', 'step.failed'];
+    may boolean;
+BEGIN
+    may := CASE session_user
+        WHEN 'placet_web' THEN NEW.kind = ANY(of_web)
+        WHEN 'placet_gatekeeper' THEN NEW.kind = ANY(of_gatekeeper)
+        WHEN 'placet_executor' THEN NEW.kind = ANY(of_executor)
+        WHEN 'placet_worker' THEN NOT NEW.kind = ANY(
+            of_web || of_gatekeeper || ARRAY['step.started', 'step.settled', 'step.taken_over'])
+        ELSE session_user = 'placet_owner' END;
+    IF NOT may OR (session_user <> 'placet_web' AND NEW.actor NOT IN
+        ('worker', 'engine', 'executor', 'sweep', 'gatekeeper')
+        AND session_user <> 'placet_owner') THEN
+        RAISE EXCEPTION 'event writer: % may not say % as %', session_user, NEW.kind, NEW.actor
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    IF NEW.seq IS DISTINCT FROM (SELECT last_seq FROM runs_claim
+                                 WHERE run_id = NEW.run_id AND tenant = NEW.tenant) THEN
+        RAISE EXCEPTION 'event number: a row of the journal takes the next number of its run';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER runs_event_guard BEFORE INSERT ON runs_event
+    FOR EACH ROW EXECUTE FUNCTION runs_guard_event();
+
+CREATE FUNCTION runs_guard_number() RETURNS trigger LANGUAGE plpgsql
+    SET search_path = public, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'event number: the rows of a journal are counted one by one';
+END $$;
+CREATE TRIGGER runs_claim_number BEFORE UPDATE ON runs_claim FOR EACH ROW
+    WHEN (NEW.last_seq <> OLD.last_seq AND NEW.last_seq <> OLD.last_seq + 1)
+    EXECUTE FUNCTION runs_guard_number();
+"""
+
+SQL = REFUSE_CHANGE + append_only("runs_event") + EVENT_GUARD + STEP_GUARD + RUN_GUARD + MONEY_FLAG
 UNDO = """
 ALTER TABLE runs_step DROP CONSTRAINT runs_step_money_is_declared;
 DROP TRIGGER runs_event_append_only ON runs_event;
+DROP TRIGGER runs_event_guard ON runs_event;
+DROP TRIGGER runs_claim_number ON runs_claim;
 DROP TRIGGER runs_step_guard ON runs_step;
 DROP TRIGGER runs_step_birth ON runs_step;
 DROP TRIGGER runs_run_guard ON runs_run;
 DROP TRIGGER runs_run_birth ON runs_run;
 DROP FUNCTION runs_guard_step, runs_guard_new_step, runs_guard_run, runs_guard_new_run,
-    placet_refuse_change;
+    runs_guard_event, runs_guard_number, placet_refuse_change;
 """

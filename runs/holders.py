@@ -24,7 +24,10 @@ def neighbourhood() -> str:
         namespace = os.readlink("/proc/self/ns/pid").strip("pid:[]")
     except OSError:
         namespace = "0"
-    return f"{socket.gethostname()[:60]}:{namespace}:"
+    # Hosts may share a name and the number of their first namespace, but never a boot.
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    booted = boot.read_text().strip()[:8] if boot.exists() else "0"
+    return f"{socket.gethostname()[:60]}/{booted}:{namespace}:"
 
 
 def is_dead(holder: str) -> bool:

@@ -57,8 +57,13 @@ def start_run(
     except IntegrityError:
         if idempotency_key is None:
             raise
-        return _started_before(tenant, declared, encoded, idempotency_key), False
-    reach("committed:run.started")
+        before = _started_before(tenant, declared, encoded, idempotency_key)
+        if before.requested_by_id != requested_by.pk:
+            raise IdempotencyMismatch(
+                f"The Idempotency-Key {idempotency_key!r} was used before, by another person."
+            ) from None
+        return before, False
+    transaction.on_commit(lambda: reach("committed:run.started"))
     return run, True
 
 
@@ -118,7 +123,7 @@ def request_cancel(*, run: Run, actor: str) -> bool:
         )
         journal.append(run.pk, "run.cancel_requested", {}, actor=actor)
         dispatch.hint("runs", run.pk)
-    reach("committed:run.cancel_requested")
+    transaction.on_commit(lambda: reach("committed:run.cancel_requested"))
     return True
 
 

@@ -307,6 +307,7 @@ class Settlement(models.Model):
     answer = models.CharField(max_length=16, choices=Answer)
     result = models.BinaryField(null=True, help_text="RFC 8785 bytes, where it happened")
     reason = models.CharField(max_length=1000)
+    seal = models.BinaryField(default=b"", help_text="proof that a signed-in person said it")
     at = models.DateTimeField(db_default=Now())
     writer = models.CharField(max_length=63, default="", help_text="database role, by the database")
 

@@ -66,9 +66,14 @@ def hint_due_steps() -> int:
     """Hints for steps of the executor that are due."""
     return _hint(
         "effects",
-        "SELECT id FROM runs_step WHERE status = 'ready' AND is_remote"
-        " AND (not_before IS NULL OR not_before <= clock_timestamp())"
-        " ORDER BY not_before NULLS FIRST LIMIT %s",
+        """
+        SELECT s.id FROM runs_step s JOIN runs_run r ON r.id = s.run_id
+        WHERE s.status = 'ready' AND s.is_remote
+          AND (s.not_before IS NULL OR s.not_before <= clock_timestamp())
+          AND (r.cancel_requested_at IS NULL OR s.attempt > 0)
+          AND r.status IN ('ready', 'running', 'waiting')
+        ORDER BY s.not_before NULLS FIRST LIMIT %s
+        """,
     )
 
 
@@ -77,14 +82,15 @@ def recover_lost_steps() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT s.id, s.effect FROM runs_step s JOIN runs_stepclaim c ON c.step_id = s.id
+            SELECT s.id, s.effect, s.attempt
+            FROM runs_step s JOIN runs_stepclaim c ON c.step_id = s.id
             WHERE s.status = 'running' AND s.is_remote AND c.expires_at <= clock_timestamp()
             LIMIT %s
             """,
             [limits.SWEEP_BATCH],
         )
         lost = cursor.fetchall()
-    return sum(_recover(step_id, effect) for step_id, effect in lost)
+    return sum(_recover(*row) for row in lost)
 
 
 def _release(find: str, release: str) -> int:
@@ -97,9 +103,9 @@ def _release(find: str, release: str) -> int:
     return len(dead)
 
 
-def _recover(step_id: UUID, effect: str) -> bool:
+def _recover(step_id: UUID, effect: str, attempt: int) -> bool:
     try:
-        transitions.take_over(step_id, effects.after_death(effect))
+        transitions.take_over(step_id, effects.after_death(effect, attempt))
     except ClaimMissed:
         return False
     logger.warning("The executor of step %s was lost; the step is taken over.", step_id)

@@ -1,21 +1,83 @@
 """Finding what authors declared, and registering it in the database.
 
-Discovery imports the code of agents, so only the worker, the executor and the owner's
-commands do it. The others read what the owner registered at `migrate`.
+Discovery imports the code of agents, so only the worker, the executor and the command
+`declarations` do it, which has no credentials. The owner registers what that command
+printed (`console.declarations`), and the other processes read what was registered.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import Any
+from typing import Annotated, Any
 
+import pydantic
 from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from runs.declare import TOOLS, WORKFLOWS
+from runs.declare import TOOLS, WORKFLOWS, EffectClass, declaration_digest
+from runs.errors import NotCanonical
 from runs.models import Declaration, WorkflowDeclaration
+
+Declared = dict[str, list[dict[str, Any]]]
+Name = Annotated[str, pydantic.Field(min_length=1, max_length=128)]
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class _Money(_Strict):
+    amount: Name
+    currency: Name
+    payee: Name
+    payee_name: str
+
+
+class _Schema(pydantic.BaseModel):
+    """A JSON Schema of keyword arguments; what more it says is the author's."""
+
+    model_config = pydantic.ConfigDict(extra="allow", strict=True)
+    properties: dict[str, Any] = {}
+
+
+class _Tool(_Strict):
+    name: Name
+    version: Annotated[int, pydantic.Field(ge=0, le=2_147_483_647)]
+    effect: EffectClass
+    money: _Money | None
+    secret: str
+    schema_: _Schema = pydantic.Field(alias="schema")
+
+    @pydantic.model_validator(mode="after")
+    def _is_one_that_could_be_declared(self) -> _Tool:
+        if self.effect == "safe" and (self.money is not None or not self.secret):
+            raise ValueError("a safe tool without a secret, or with money, is not registered")
+        named = () if self.money is None else tuple(self.money.model_dump().values())
+        for argument in filter(None, named):
+            if argument not in self.schema_.properties:
+                raise ValueError(f"money names {argument!r}, which is no argument")
+        return self
+
+
+class _Workflow(_Strict):
+    name: Name
+    version: Annotated[int, pydantic.Field(ge=0, le=2_147_483_647)]
+    schema_: _Schema = pydantic.Field(alias="schema")
+    summary: Annotated[str, pydantic.Field(max_length=255)]
+
+
+class _Declared(_Strict):
+    tools: list[_Tool]
+    workflows: list[_Workflow]
+
+    @pydantic.model_validator(mode="after")
+    def _has_each_name_once(self) -> _Declared:
+        for named in ([t.name for t in self.tools], [w.name for w in self.workflows]):
+            if len(named) != len(set(named)):
+                raise ValueError("a name is declared twice")
+        return self
 
 
 def discover() -> None:
@@ -26,31 +88,50 @@ def discover() -> None:
     for module in settings.PLACET_WORKFLOWS:
         try:
             importlib.import_module(module)
-        except ModuleNotFoundError as error:
+        except Exception as error:
             raise ImproperlyConfigured(
                 f"PLACET_WORKFLOWS names {module!r}, which cannot be imported: {error}."
             ) from error
 
 
-def register() -> None:
-    """Writes the declarations of this code; what it no longer declares is kept, not current."""
-    digests = [_register_tool(tool.declaration) for tool in TOOLS.values() if tool.is_remote]
-    Declaration.objects.exclude(digest__in=digests).update(is_current=False)
-    for workflow in WORKFLOWS.values():
-        WorkflowDeclaration.objects.update_or_create(
-            name=workflow.name,
-            defaults={
+def collect() -> Declared:
+    """What the code in this process declares, as values of JSON."""
+    return {
+        "tools": [tool.declaration for tool in TOOLS.values() if tool.is_remote],
+        "workflows": [
+            {
+                "name": workflow.name,
                 "version": workflow.version,
                 "schema": workflow.input_model.model_json_schema(),
                 "summary": (workflow.function.__doc__ or "").strip().split("\n")[0][:255],
-                "is_current": True,
-            },
+            }
+            for workflow in WORKFLOWS.values()
+        ],
+    }
+
+
+def register(declared: Declared) -> None:
+    """Writes these declarations; what is not among them is kept, not current.
+
+    Nothing in `declared` is believed: its shape is checked, and digests are made here.
+    """
+    try:
+        _Declared.model_validate(declared)
+        digests = [_register_tool(declaration) for declaration in declared["tools"]]
+    except (pydantic.ValidationError, NotCanonical) as error:
+        raise ImproperlyConfigured(f"What workflows declare is malformed: {_told(error)}") from None
+    Declaration.objects.exclude(digest__in=digests).update(is_current=False)
+    for workflow in declared["workflows"]:
+        values = {key: workflow[key] for key in ("version", "schema", "summary")}
+        WorkflowDeclaration.objects.update_or_create(
+            name=workflow["name"], defaults=values | {"is_current": True}
         )
-    WorkflowDeclaration.objects.exclude(name__in=WORKFLOWS).update(is_current=False)
+    names = [workflow["name"] for workflow in declared["workflows"]]
+    WorkflowDeclaration.objects.exclude(name__in=names).update(is_current=False)
 
 
 def _register_tool(declaration: dict[str, Any]) -> str:
-    digest = TOOLS[declaration["name"]].declaration_digest
+    digest = declaration_digest(declaration)
     Declaration.objects.update_or_create(
         digest=digest,
         defaults={
@@ -61,3 +142,10 @@ def _register_tool(declaration: dict[str, Any]) -> str:
         },
     )
     return digest
+
+
+def _told(error: pydantic.ValidationError | NotCanonical) -> str:
+    if isinstance(error, NotCanonical):
+        return str(error)
+    fault = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}."

@@ -6,7 +6,7 @@ kept for ever, and the database lets no step leave `in_doubt` without it.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
@@ -18,6 +18,27 @@ from runs.points import reach
 from runs.transitions import rows
 
 Answer = Settlement.Answer
+
+
+class Sealer(Protocol):
+    """Proves that a signed-in person gave an answer, and knows who may about money."""
+
+    def __call__(
+        self, *, step: Step, person: Any, answer: str, reason: str, result: bytes | None
+    ) -> bytes:
+        """The seal of the answer; raises `SettlementRefused`."""
+        ...
+
+
+_sealer: Sealer | None = None
+
+
+def plug_sealer(sealer: Sealer | None) -> None:
+    """Names who seals answers; without one nobody can settle a doubt."""
+    global _sealer
+    _sealer = sealer
+
+
 STATUS_AFTER = {
     Answer.HAPPENED: "succeeded",
     Answer.DID_NOT_HAPPEN: "ready",
@@ -34,7 +55,8 @@ def settle(*, step: Step, person: Any, answer: str, reason: str, result: Any = N
     """Records what a person says became of the attempt that is in doubt.
 
     `happened` takes the step's result (any JSON value, such as the provider's reference),
-    `did_not_happen` has it run again under its key, `give_up` fails the step and leaves the
+    `did_not_happen` has it run again under its key (unless the run is being cancelled: then
+    the step is, too), `give_up` fails the step and leaves the
     doubt on record. Raises `SettlementRefused`; then nothing was recorded.
     """
     reason = reason.strip()
@@ -44,6 +66,10 @@ def settle(*, step: Step, person: Any, answer: str, reason: str, result: Any = N
             Claim.objects.select_for_update(no_key=True).get(run_id=step.run_id)
             now = Step.objects.select_related("run").get(pk=step.pk)
             _check_may(now, person)
+            _check_agrees(now, answer, encoded)
+            if _sealer is None:
+                raise SettlementRefused("This process has no seal, so nobody can settle here.")
+            seal = _sealer(step=now, person=person, answer=answer, reason=reason, result=encoded)
             said = Settlement.objects.create(
                 tenant=now.tenant,
                 step=now,
@@ -52,6 +78,7 @@ def settle(*, step: Step, person: Any, answer: str, reason: str, result: Any = N
                 answer=answer,
                 result=encoded,
                 reason=reason,
+                seal=seal,
             )
             body = {"answer": answer, "reason": reason, "attempt": now.attempt}
             journal.append(
@@ -64,7 +91,7 @@ def settle(*, step: Step, person: Any, answer: str, reason: str, result: Any = N
             dispatch.hint("effects", now.pk)
     except IntegrityError:
         raise SettlementRefused("You have answered already; one person has one voice.") from None
-    reach("committed:settlement.made")
+    transaction.on_commit(lambda: reach("committed:settlement.made"))
     return said
 
 
@@ -95,6 +122,16 @@ def _check_may(step: Step, person: Any) -> None:
         )
     if step.run.requested_by_id == person.pk:
         raise SettlementRefused("You requested this run, so somebody else must settle it.")
+
+
+def _check_agrees(step: Step, answer: str, result: bytes | None) -> None:
+    """Who confirms that it happened confirms the same result; otherwise nobody would count."""
+    for said in step.settlements.filter(attempt=step.attempt, answer=Answer.HAPPENED):
+        if answer == Answer.HAPPENED and bytes(said.result or b"") != result:
+            raise SettlementRefused(
+                f"{said.person.get_username()} has said that it happened with the result"
+                f" {bytes(said.result or b'').decode()}; give the same one to confirm it."
+            )
 
 
 def carry_out() -> int:
@@ -141,6 +178,8 @@ def _agreed(step: Step) -> Settlement | None:
 
 def _apply(cursor: Any, step: Step, said: Settlement) -> None:
     status = STATUS_AFTER[Answer(said.answer)]
+    if status == "ready" and rows.is_cancelling(cursor, step.run_id):
+        status = "cancelled"
     error = {"kind": "GivenUp", "message": f"Given up in doubt: {said.reason}"}
     journal.append(
         step.run_id,
@@ -168,7 +207,7 @@ def _apply(cursor: Any, step: Step, said: Settlement) -> None:
             "UPDATE runs_effect SET status = %s, settled_at = clock_timestamp()"
             " WHERE tenant = %s AND tool = %s AND key = %s",
             [
-                "succeeded" if status == "succeeded" else "intended",
+                {"succeeded": "succeeded", "cancelled": "failed"}.get(status, "intended"),
                 step.tenant,
                 step.name,
                 step.key,

@@ -1,4 +1,4 @@
-"""The loop around the sweeps: a thread in each Celery parent, one at a time by an advisory lock."""
+"""The loop around the sweeps: a thread in each Celery parent."""
 
 from __future__ import annotations
 
@@ -30,17 +30,15 @@ class Seldom:
 
 
 class Sweeper(threading.Thread):
-    """Runs its sweeps every `PLACET_SWEEP_SECONDS`, while it holds the lock of its name.
+    """Runs its sweeps every `PLACET_SWEEP_SECONDS`, in each process that has one.
 
-    The lock belongs to the database session: when this process dies, another takes over.
-    What only this process can see (its neighbours' deaths) it looks for without the lock.
+    Every sweep may run anywhere and at the same time as its twins: what it does is guarded
+    in the database. So no process that hangs with a lock can keep the others from sweeping.
     """
 
-    def __init__(
-        self, name: str, lock: int, sweeps: Sequence[Sweep], *, own: Sequence[Sweep] = ()
-    ) -> None:
+    def __init__(self, name: str, sweeps: Sequence[Sweep]) -> None:
         super().__init__(name=f"sweep-{name}", daemon=True)
-        self._lock, self._sweeps, self._own = lock, sweeps, own
+        self._sweeps = sweeps
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -48,26 +46,17 @@ class Sweeper(threading.Thread):
 
     def run(self) -> None:
         while not self._stopping.wait(settings.PLACET_SWEEP_SECONDS):
-            try:
-                for look in self._own:
-                    look()
-                if self._has_lock():
-                    self.sweep()
-            except Exception as error:
-                logger.warning("%s: %s; it is tried again.", self.name, error)
-                connection.close()
+            self.sweep()
         connection.close()
 
     def sweep(self) -> int:
-        """One pass over all sweeps; returns how much was found."""
-        return sum(sweep() for sweep in self._sweeps)
+        """One pass over all sweeps; one that fails does not keep the others from theirs."""
+        return sum(self._attempt(sweep) for sweep in self._sweeps)
 
-    def _has_lock(self) -> bool:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory'"
-                " AND pid = pg_backend_pid() AND objid = %s AND granted)"
-                " OR pg_try_advisory_lock(%s)",
-                [self._lock, self._lock],
-            )
-            return bool(cursor.fetchone()[0])
+    def _attempt(self, sweep: Sweep) -> int:
+        try:
+            return sweep()
+        except Exception as error:
+            logger.warning("%s: %s; it is tried again.", self.name, error)
+            connection.close()
+            return 0

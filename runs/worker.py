@@ -12,7 +12,7 @@ from django.db import connection
 
 from runs import canonical, claims, dispatch, journal, limits, telemetry, transitions
 from runs.claims import Held
-from runs.context import AUTHOR_FAILURES, Cancelled, Parked, RunContext, described
+from runs.context import AUTHOR_FAILURES, Cancelled, Parked, RunContext, Stopped, described
 from runs.declare import WORKFLOWS, Workflow
 from runs.errors import (
     ClaimMissed,
@@ -21,7 +21,6 @@ from runs.errors import (
     Mismatch,
     NotCanonical,
     PayloadTooLarge,
-    StepError,
 )
 from runs.models import Run
 from runs.points import reach
@@ -104,12 +103,8 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
         logger.info("run %s %s waits for %s", run.id, run.workflow, parked.waiting_for)
     except Cancelled:
         _cancel(claim)
-    except Mismatch as mismatch:
-        error = described(mismatch) | {
-            "recorded": mismatch.recorded,
-            "found": mismatch.found,
-        }
-        transitions.quarantine(run.id, error, claim=claim)
+    except Stopped as stopped:
+        _stop(claim, run, stopped.reason)
     except (Fenced, ClaimMissed):
         raise
     except (InvalidInput, NotCanonical, PayloadTooLarge) as refused:
@@ -117,13 +112,16 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
     except AUTHOR_FAILURES as error:
         if connection.needs_rollback or not connection.is_usable():
             raise
-        told = described(error)
-        # Where a step failed is known; elsewhere the author needs the line.
-        is_unforeseen = not isinstance(error, StepError)
-        logger.info(
-            "The workflow %s failed: %s", workflow.name, told["message"], exc_info=is_unforeseen
-        )
-        transitions.finish_run(claim, "failed", error=told)
+        logger.info("The workflow %s failed: %s", workflow.name, error, exc_info=True)
+        transitions.finish_run(claim, "failed", error=described(error))
+
+
+def _stop(claim: Held, run: Run, reason: Exception) -> None:
+    """The engine could not go on: set aside where code and journal differ, else let go."""
+    if not isinstance(reason, Mismatch):
+        raise reason
+    error = described(reason) | {"recorded": reason.recorded, "found": reason.found}
+    transitions.quarantine(run.id, error, claim=claim)
 
 
 def _cancel(claim: Held) -> None:

@@ -20,7 +20,7 @@ from django.contrib.auth.models import Group
 from django.db import connection, connections
 
 from approvals import consent, policies, tasks
-from approvals.decisions import decide, install_seal_key
+from approvals.decisions import decide, install_seal_key, seal_settlement
 from approvals.models import Gate, Reviewer
 from console import roles
 from console.models import User
@@ -42,10 +42,11 @@ def prepare(servers: Servers) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     install_seal_key(bytes.fromhex(settings.PLACET_SEAL_KEY))
     registry.discover()
-    registry.register()
+    registry.register(registry.collect())
     dispatch.plug(None)
     dispatch.plug_live(None)
     effects.plug_verifier(consent.verify)
+    settlements.plug_sealer(seal_settlement)
     connection.close()
 
 

@@ -41,6 +41,12 @@ class Migration(migrations.Migration):
                     models.BinaryField(help_text="RFC 8785 bytes, where it happened", null=True),
                 ),
                 ("reason", models.CharField(max_length=1000)),
+                (
+                    "seal",
+                    models.BinaryField(
+                        default=b"", help_text="proof that a signed-in person said it"
+                    ),
+                ),
                 ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 (
                     "writer",

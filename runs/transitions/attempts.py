@@ -172,5 +172,5 @@ def _settle(
 def _say_in_doubt(cursor: Any, run_id: UUID, name: str) -> None:
     cursor.execute(
         "UPDATE runs_run SET waiting_for = %s WHERE id = %s AND status = 'waiting'",
-        [f"a person to say what became of {name}: its outcome is in doubt", run_id],
+        [rows.DOUBT.format(name), run_id],
     )

@@ -133,9 +133,13 @@ def park(
         )
         for step in declared:
             _declare(cursor, claim, step)
-        is_over = (bool(awaited) and not rows.has_unended(cursor, claim.id)) or (
-            not is_cancelling and rows.is_cancelling(cursor, claim.id)
-        )
+        if is_cancelling:
+            is_over = not rows.has_unended(cursor, claim.id)
+        else:
+            is_over = rows.is_cancelling(cursor, claim.id) or (
+                bool(awaited) and not rows.has_unended(cursor, claim.id)
+            )
+        waiting_for = rows.words_of_doubt(cursor, claim.id) or waiting_for
         cursor.execute(
             """
             UPDATE runs_run SET status = %s, waiting_for = %s, waiting_since = clock_timestamp(),

@@ -12,6 +12,7 @@ from runs import dispatch
 from runs.claims import Held
 from runs.errors import ClaimMissed
 
+DOUBT = "a person to say what became of {}: its outcome is in doubt"
 ENDED_STEP = ("succeeded", "failed", "denied", "cancelled")
 
 
@@ -42,6 +43,15 @@ def has_unended(cursor: Any, run_id: UUID) -> bool:
         [run_id, list(ENDED_STEP)],
     )
     return bool(cursor.fetchone()[0])
+
+
+def words_of_doubt(cursor: Any, run_id: UUID) -> str:
+    """What to say of a run while one of its steps is in doubt; empty when none is."""
+    cursor.execute(
+        "SELECT name FROM runs_step WHERE run_id = %s AND status = 'in_doubt' LIMIT 1", [run_id]
+    )
+    row = cursor.fetchone()
+    return "" if row is None else DOUBT.format(row[0])
 
 
 def is_cancelling(cursor: Any, run_id: UUID) -> bool:

@@ -211,8 +211,8 @@ def test_a_tool_that_was_redeclared_since_consent_is_not_run(
 
 
 def test_a_worker_cannot_declare_a_payment_as_something_harmless(world: World) -> None:
-    """The database knows which tools move money: the composite key refuses the lie."""
-    from django.db import IntegrityError, connection
+    """The database knows which tools move money."""
+    from django.db import DatabaseError, connection
 
     run = world.start("adding", numbers=[])
     lie = """
@@ -223,7 +223,7 @@ def test_a_worker_cannot_declare_a_payment_as_something_harmless(world: World) -
             ''::bytea, 'k', 0, 0, '' FROM runs_run WHERE id = %s
     """
     with as_role("placet_worker"), connection.cursor() as cursor:
-        with pytest.raises(IntegrityError, match="runs_step_money_is_declared"):
+        with pytest.raises(DatabaseError, match="step declaration: the step is not what"):
             cursor.execute(lie, [uuid4(), pay.declaration_digest, run.id])
 
 
@@ -257,3 +257,60 @@ def test_starting_a_step_twice_is_missed(world: World) -> None:
         transitions.start_step(step.id, holder="a", seconds=60)
         with pytest.raises(ClaimMissed):
             transitions.start_step(step.id, holder="b", seconds=60)
+
+
+def test_a_worker_cannot_declare_a_once_effect_as_safe(world: World) -> None:
+    """Otherwise a lost executor would have it done again."""
+    from django.db import DatabaseError, connection
+
+    run = world.start("adding", numbers=[])
+    lie = """
+        INSERT INTO runs_step (id, tenant, run_id, position, kind, name, effect, is_money,
+            is_remote, declaration_id, status, arguments, digest, key, attempt, failures,
+            held_because)
+        SELECT %s, tenant, id, 0, 'tool', 'launch', 'safe', false, true, %s, 'ready', ''::bytea,
+            ''::bytea, 'k', 0, 0, '' FROM runs_run WHERE id = %s
+    """
+    from tests.zoo import launch
+
+    with as_role("placet_worker"), connection.cursor() as cursor:
+        with pytest.raises(DatabaseError, match="step declaration: the step is not what"):
+            cursor.execute(lie, [uuid4(), launch.declaration_digest, run.id])
+
+
+def test_an_executor_does_not_believe_the_row_about_the_effect_class(world: World) -> None:
+    step = cleared(world)
+    tamper(step, effect="safe")
+    after = attempt(step)
+    assert after.error == {
+        "kind": "ConsentMismatch",
+        "message": "pay is keyed, but its step says safe.",
+    }
+    assert ledger("pay-called") == []
+
+
+def test_arguments_that_no_longer_fit_end_the_step_instead_of_its_executor(world: World) -> None:
+    step = cleared(world)
+    tamper(step, arguments=b'{"iban":1}')
+    after = attempt(step)
+    assert after.status == "failed"
+    assert "none that it takes" in str(after.error)
+    assert ledger("pay-called") == []
+
+
+def test_lock_4_refuses_a_policy_that_is_not_about_these_bytes(world: World) -> None:
+    """The gatekeeper chose the rule for small sums for a large one, behind every guard."""
+    from approvals import consent
+
+    world.policy(name="large", above_minor=1_000_000, up_to_minor=9_000_000, quorum=2)
+    run = world.park_at_gates(2_000_000)
+    world.approve_all(run, world.bob, world.carol)
+    world.keep_gates()
+    step = Step.objects.get(run=run, is_money=True)
+    with as_role("placet_executor"):
+        consent.verify(step, pay, canonical.decode(step.arguments))
+    with admin() as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute("UPDATE approvals_policy SET up_to_minor = 1500000 WHERE name = 'large'")
+    with as_role("placet_executor"), pytest.raises(ConsentMismatch, match="is not about what pay"):
+        consent.verify(step, pay, canonical.decode(step.arguments))

@@ -68,7 +68,9 @@ def claim(gate: Gate) -> Attack:
 
 
 def proper_seal(gate: Gate, person: Any, verdict: str = "approve") -> bytes:
-    message = SEAL_TAG + f"{gate.id}|{person.pk}|{verdict}|".encode() + bytes(gate.digest)
+    words = hashlib.sha256(b"forged").hexdigest()
+    told = f"{gate.id}|{person.pk}|{verdict}|{words}|".encode()
+    message = SEAL_TAG + told + bytes(gate.digest)
     return hmac.new(bytes.fromhex(settings.PLACET_SEAL_KEY), message, hashlib.sha256).digest()
 
 
@@ -188,8 +190,8 @@ def test_no_process_can_read_the_seal_key_or_ask_for_a_seal(world: World) -> Non
         read = ("SELECT key FROM approvals_sealkey", [])
         assert "permission denied for table approvals_sealkey" in refusal(world, role, read)
         ask = (
-            "SELECT approvals_seal_of(%s, %s, 'approve', %s)",
-            [gate.id, world.bob.pk, bytes(gate.digest)],
+            "SELECT approvals_seal_of('placet/decision/v1', %s, %s)",
+            [f"{gate.id}|{world.bob.pk}|approve|", bytes(gate.digest)],
         )
         assert "permission denied for function approvals_seal_of" in refusal(world, role, ask)
 
@@ -352,9 +354,11 @@ def test_the_claim_guards_alone_would_not_do_twenty_forced_claims_meet_the_prima
     with psycopg.connect(url) as executor:
         executor.execute(*claim(gate))
         executor.commit()
-        executor.execute(
-            "UPDATE runs_step SET status = 'ready', attempt = 0 WHERE id = %s", [gate.step_id]
-        )
+        with admin() as superuser:
+            superuser.execute("SET session_replication_role = replica")
+            superuser.execute(
+                "UPDATE runs_step SET status = 'ready', attempt = 0 WHERE id = %s", [gate.step_id]
+            )
         with pytest.raises(psycopg.Error, match="spend twice: the clearance has been spent"):
             executor.execute(*claim(gate))
 
@@ -469,3 +473,145 @@ def test_web_cannot_invent_a_run_that_is_over(world: World) -> None:
         ),
     )
     assert "run birth: a run begins ready, and with nothing done" in answer
+
+
+def test_a_worker_cannot_tell_of_attempts(world: World) -> None:
+    """Otherwise it could have a cancelled payment made, or an old answer about a doubt reused."""
+    gate = parked(world)
+    world.decide(gate, world.bob)
+    world.keep_gates()
+    for change in ("attempt = 1", "failures = 3", "not_before = now()", "result = 'x'"):
+        answer = refusal(
+            world, "placet_worker", (f"UPDATE runs_step SET {change} WHERE id = %s", [gate.step_id])
+        )
+        assert "step role: only the executor tells of attempts, not placet_worker" in answer
+
+
+def test_attempts_are_never_counted_back(world: World) -> None:
+    gate = parked(world)
+    world.decide(gate, world.bob)
+    world.settle()
+    run = world.start("registering", names=["a"])
+    world.work()
+    (step,) = world.steps(run)
+    answer = refusal(
+        world, "placet_executor", ("UPDATE runs_step SET attempt = 5 WHERE id = %s", [step.id])
+    )
+    assert "step attempt: attempts are counted one by one" in answer
+
+
+def test_a_payment_that_was_attempted_cannot_be_called_cancelled(world: World) -> None:
+    from runs import transitions
+
+    gate = parked(world)
+    world.decide(gate, world.bob)
+    world.keep_gates()
+    with as_role("placet_executor"):
+        fence, _ = transitions.start_step(gate.step_id, holder="x", seconds=60)
+        from runs.claims import Held
+
+        transitions.finish_attempt(
+            Held("step", gate.step_id, fence),
+            transitions.Outcome(status="ready", event="step.attempt_failed", wait_seconds=60),
+        )
+    cancel = ("UPDATE runs_step SET status = 'cancelled' WHERE id = %s", [gate.step_id])
+    assert "step arrow: no way leads from ready to cancelled" in refusal(
+        world, "placet_worker", cancel
+    )
+
+
+def test_no_process_speaks_for_another_in_the_journal(world: World) -> None:
+    gate = parked(world)
+
+    def said(kind: str, actor: str) -> list[Attack]:
+        return [
+            ("UPDATE runs_claim SET last_seq = last_seq + 1 WHERE run_id = %s", [gate.run_id]),
+            (
+                "INSERT INTO runs_event (tenant, run_id, seq, kind, actor, body, trace_id)"
+                " SELECT tenant, run_id, last_seq, %s, %s, '{}', '' FROM runs_claim"
+                " WHERE run_id = %s",
+                [kind, actor, gate.run_id],
+            ),
+        ]
+
+    for role, kind, actor in (
+        ("placet_worker", "decision.made", "bob"),
+        ("placet_worker", "step.cleared", "worker"),
+        ("placet_worker", "run.progress", "bob"),
+        ("placet_executor", "decision.made", "executor"),
+        ("placet_executor", "gate.closed", "executor"),
+        ("placet_gatekeeper", "decision.made", "gatekeeper"),
+        ("placet_web", "step.cleared", "gatekeeper"),
+    ):
+        answer = refusal(world, role, *said(kind, actor))
+        assert f"event writer: {role} may not say {kind}" in answer
+
+
+def test_nobody_takes_a_number_of_the_journal_out_of_turn(world: World) -> None:
+    gate = parked(world)
+    jump = ("UPDATE runs_claim SET last_seq = last_seq + 2 WHERE run_id = %s", [gate.run_id])
+    assert "event number: the rows of a journal are counted one by one" in refusal(
+        world, "placet_worker", jump
+    )
+    squat = (
+        "INSERT INTO runs_event (tenant, run_id, seq, kind, actor, body, trace_id)"
+        " SELECT tenant, run_id, last_seq + 1, 'run.waiting', 'worker', '{}', ''"
+        " FROM runs_claim WHERE run_id = %s",
+        [gate.run_id],
+    )
+    assert "takes the next number of its run" in refusal(world, "placet_worker", squat)
+
+
+def test_the_gatekeeper_cannot_lie_about_the_sum_to_get_an_easier_rule(world: World) -> None:
+    """All bytes are truthful, only the column for lists says 1 cent."""
+    from approvals import gates
+
+    world.policy(name="two", above_minor=1_000_000, up_to_minor=2_000_000, quorum=2)
+    run = world.start("paying", amounts=[1_500_000])
+    world.work()
+    step = Step.objects.select_related("run", "declaration").get(run=run, status="held")
+    easy = gates.policies.rules(world.tenant)[0]
+    with as_role("placet_gatekeeper"):
+        assert step.declaration is not None
+        arguments = gates.canonical.decode(step.arguments)
+        money = envelope.money_of(step.declaration.body, arguments)
+        gate = gates._gate(step, easy, money, arguments)
+        gate.amount_minor = 1
+        with pytest.raises(Exception, match="gate money: the gate does not ask about what"):
+            gate.save(force_insert=True)
+        gate.amount_minor = 1_500_000
+        with pytest.raises(Exception, match="gate rule: the gate does not ask for what"):
+            gate.save(force_insert=True)
+
+
+def test_an_approval_of_somebody_who_has_left_since_moves_no_money(world: World) -> None:
+    gate = parked(world)
+    world.decide(gate, world.bob)
+    world.keep_gates()
+    with as_role("placet_owner"):
+        world.bob.is_active = False
+        world.bob.save()
+    assert "spend voices: 0 of 1 approvals still stand" in refusal(
+        world, "placet_executor", claim(gate)
+    )
+
+
+def test_web_cannot_date_the_audit_nor_revive_a_token_nor_make_one(world: World) -> None:
+    answer = refusal(
+        world, "placet_web", ("UPDATE console_user SET password = 'x' WHERE id = %s", [1])
+    )
+    assert "permission denied for table console_user" in answer
+    make = (
+        "INSERT INTO console_apitoken (id, tenant, person_id, name, hash) VALUES (%s,'x',1,'','')"
+    )
+    assert "permission denied for table console_apitoken" in refusal(
+        world, "placet_web", (make, [new_id()])
+    )
+    with psycopg.connect(world.servers.database_url("placet_web")) as web:
+        web.execute(
+            "INSERT INTO console_auditentry (id, tenant, at, actor, action, subject, subject_id,"
+            " detail) VALUES (%s, %s, '2020-01-01', 'x', 'x', '', '', '{}')",
+            [new_id(), world.tenant],
+        )
+        at = web.execute("SELECT at > now() - interval '1 minute', writer FROM console_auditentry")
+        assert at.fetchone() == (True, "placet_web")

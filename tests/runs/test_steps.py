@@ -426,3 +426,96 @@ def test_a_worker_that_is_gone_lets_go_of_its_run_at_once(world: World) -> None:
         assert recovery.release_runs_of_the_dead() == 1
         assert worker.advance(run.id)
     assert world.run_now(run).status == "succeeded"
+
+
+def test_an_author_who_catches_everything_cannot_swallow_a_mismatch(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.start("registering", names=["a"])
+    world.work()
+
+    def careless(run: Any, *, names: list[str]) -> Any:
+        try:
+            run.call(zoo.register, name="another")
+        except Exception:
+            return run.call(zoo.register, name="the other branch")
+
+    monkeypatch.setitem(WORKFLOWS, "registering", replaced("registering", careless))
+    world.settle()
+    assert world.run_now(run).status == "quarantined"
+    assert "the other branch" not in [entry["name"] for entry in ledger("registered")]
+
+
+@pytest.mark.parametrize("ugly", ["\ud800 broken", "zero \0 byte", "x" * 5000])
+def test_an_error_with_text_that_cannot_be_kept_still_ends_its_step(
+    world: World, monkeypatch: pytest.MonkeyPatch, ugly: str
+) -> None:
+    def fail(run: Any, *, names: list[str]) -> Any:
+        raise ValueError(ugly)
+
+    monkeypatch.setitem(WORKFLOWS, "registering", replaced("registering", fail))
+    run = world.start("registering", names=[])
+    world.settle()
+    now = world.run_now(run)
+    assert now.status == "failed" and now.error is not None
+    assert now.error["kind"] == "ValueError"
+
+
+def test_a_ready_step_of_a_quarantined_run_is_not_hinted_for_ever(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = world.start("registering", names=["a"])
+    world.work()
+    with as_role("placet_executor"):
+        assert recovery.hint_due_steps() == 1
+    with as_role("placet_worker"):
+        transitions.quarantine(run.id, {"kind": "x", "message": "set aside"})
+    with as_role("placet_executor"):
+        assert recovery.hint_due_steps() == 0
+        assert effects.drain() == 0
+
+
+def test_cancelling_sees_a_step_that_ends_between_its_two_transactions(world: World) -> None:
+    """No wake-up is lost: the run is ready again when its last step has ended meanwhile."""
+    from runs.lifecycle import request_cancel
+
+    run = world.start("registering", names=["a"])
+    world.work()
+    (step,) = world.steps(run)
+    with as_role("placet_executor"):
+        fence, _ = transitions.start_step(step.id, holder=holders.me(), seconds=60)
+    with as_role("placet_web"):
+        request_cancel(run=run, actor="alice")
+    with as_role("placet_worker"):
+        claim = claims.take_run(run.id)
+        assert claim is not None
+        assert transitions.cancel_unstarted(claim) == ["register"]
+    with as_role("placet_executor"):
+        done = Outcome(status="succeeded", event="step.succeeded", result=b"null")
+        transitions.finish_attempt(claims.Held("step", step.id, fence), done)
+    with as_role("placet_worker"):
+        transitions.park(claim, declared=[], awaited=[], waiting_for="x", is_cancelling=True)
+    world.settle()
+    assert world.run_now(run).status == "cancelled"
+
+
+def test_an_outcome_survives_a_database_that_is_away_for_a_moment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db import OperationalError
+
+    honest, failures = transitions.finish_attempt, [2]
+
+    def away(claim: claims.Held, outcome: Outcome) -> None:
+        if failures[0]:
+            failures[0] -= 1
+            raise OperationalError("terminating connection due to administrator command")
+        honest(claim, outcome)
+
+    run = world.start("launching", name="x")
+    world.work()
+    monkeypatch.setattr(transitions, "finish_attempt", away)
+    world.execute()
+    world.settle()
+    assert world.run_now(run).status == "succeeded"
+    assert len(ledger("launched")) == 1
