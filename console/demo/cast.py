@@ -15,15 +15,22 @@ class Player:
     username: str
     first_name: str
     last_name: str
-    role: str
+    roles: frozenset[str]
 
 
+def _player(username: str, first_name: str, last_name: str, *roles: str) -> Player:
+    return Player(
+        username=username, first_name=first_name, last_name=last_name, roles=frozenset(roles)
+    )
+
+
+# A doubt about a payment of Alice's is settled by two others who review and are operators.
 CAST = (
-    Player(username="alice", first_name="Alice", last_name="Ashby", role=OPERATOR),
-    Player(username="bob", first_name="Bob", last_name="Brennan", role=REVIEWER),
-    Player(username="carol", first_name="Carol", last_name="Castellan", role=REVIEWER),
-    Player(username="dave", first_name="Dave", last_name="Dunmore", role=AUDITOR),
-    Player(username="erin", first_name="Erin", last_name="Eastwick", role=ADMIN),
+    _player("alice", "Alice", "Ashby", OPERATOR),
+    _player("bob", "Bob", "Brennan", REVIEWER, OPERATOR),
+    _player("carol", "Carol", "Castellan", REVIEWER, OPERATOR),
+    _player("dave", "Dave", "Dunmore", AUDITOR),
+    _player("erin", "Erin", "Eastwick", ADMIN),
 )
 
 

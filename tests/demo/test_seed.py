@@ -12,7 +12,7 @@ from django.test import override_settings
 
 from approvals.models import Policy, Reviewer
 from console.models import DEFAULT_TENANT, AuditEntry, User
-from console.roles import roles_of
+from console.roles import roles_of, set_roles
 from credentials.models import Scope, Secret
 from runs.canonical import decode
 from runs.models import Run
@@ -45,8 +45,8 @@ def test_the_first_start_makes_the_cast_the_rules_the_secret_and_a_run(tmp_path:
     roles = {p.username: set(roles_of(p)) for p in User.objects.all()}
     assert roles == {
         "alice": {"operator"},
-        "bob": {"reviewer"},
-        "carol": {"reviewer"},
+        "bob": {"reviewer", "operator"},
+        "carol": {"reviewer", "operator"},
         "dave": {"auditor"},
         "erin": {"admin"},
     }
@@ -73,6 +73,27 @@ def test_a_second_start_changes_nothing() -> None:
     before = rows()
     call_command("seed_demo")
     assert rows() == before
+
+
+@pytest.mark.usefixtures("empty", "as_web")
+def test_a_demo_of_before_gets_the_roles_that_came_since_once() -> None:
+    call_command("seed_demo")
+    carol, bob = User.objects.get(username="carol"), User.objects.get(username="bob")
+    set_roles(carol, {"reviewer"})
+    call_command("person", "set-role", "bob", "--roles", "reviewer", "--groups", "payments")
+    call_command("seed_demo")
+    assert roles_of(User.objects.get(pk=carol.pk)) == {"reviewer", "operator"}
+    assert roles_of(User.objects.get(pk=bob.pk)) == {"reviewer"}, "somebody took it back"
+    before = rows()
+    call_command("seed_demo")
+    assert rows() == before
+
+
+@pytest.mark.usefixtures("empty", "as_web")
+def test_somebody_of_the_same_name_is_left_alone() -> None:
+    carol = User.objects.create_user(username="carol", password="x", tenant=DEFAULT_TENANT)
+    call_command("seed_demo")
+    assert roles_of(carol) == set()
 
 
 @pytest.mark.usefixtures("empty", "as_web")

@@ -19,7 +19,7 @@ from console.demo.bank.keys import keep_api_key
 from console.demo.cast import CAST, EXPIRES_AFTER_SECONDS, REVIEWERS_GROUP, RULES, Player
 from console.embedded.home import Home
 from console.models import DEFAULT_TENANT, AuditEntry, User
-from console.roles import REVIEWER, set_roles
+from console.roles import REVIEWER, roles_of, set_roles
 from credentials.errors import CredentialsError
 from credentials.models import Secret
 from credentials.secrets import grant_scope, write_secret
@@ -51,8 +51,11 @@ class Command(BaseCommand):
 def add_people() -> None:
     password = Home(settings.PLACET_HOME).demo_password()
     for player in CAST:
-        if not User.objects.filter(username=player.username).exists():
+        person = User.objects.filter(username=player.username).first()
+        if person is None:
             _add(player, password)
+        else:
+            _give_new_roles(player, person)
 
 
 def _add(player: Player, password: str) -> None:
@@ -64,10 +67,25 @@ def _add(player: Player, password: str) -> None:
     )
     person.set_password(password)
     person.save(force_insert=True)
-    set_roles(person, {player.role})
-    if player.role == REVIEWER:
+    set_roles(person, set(player.roles))
+    if REVIEWER in player.roles:
         Reviewer.objects.create(tenant=DEFAULT_TENANT, group=REVIEWERS_GROUP, person=person)
-    _record("person_added", person.username, person.pk, {"roles": [player.role]})
+    _record("person_added", person.username, person.pk, {"roles": sorted(player.roles)})
+
+
+def _give_new_roles(player: Player, person: User) -> None:
+    """Roles that the demo's people did not have yet when this demo was made.
+
+    Only for people whom the demo added, and whose roles nobody has set since: what was
+    taken back stays taken back, and somebody of the same name is left alone.
+    """
+    has = roles_of(person)
+    told = AuditEntry.objects.filter(subject_id=person.pk)
+    is_ours = told.filter(action="person_added", actor="seed_demo").exists()
+    if not is_ours or told.filter(action="role_set").exists() or not player.roles - has:
+        return
+    set_roles(person, set(has | player.roles))
+    _record("role_set", person.username, person.pk, {"roles": sorted(roles_of(person))})
 
 
 def publish_rules() -> None:
