@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Prefetch, Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
 from approvals.models import Gate
 from console.models import AuditEntry, User
 from console.roles import may
 from credentials.models import Secret
-from runs.models import Event, Run, Step
+from runs.models import Event, Run, Settlement, Step
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
@@ -64,6 +64,18 @@ def require(person: User, right: str) -> None:
 def access_run_by_id(person: User, id: uuid.UUID | str, *, right: str = "runs.view") -> Run:
     require(person, right)
     return _only(Run.objects.select_related("requested_by"), person, "run", id)
+
+
+def access_step(
+    person: User, run_id: uuid.UUID | str, position: int, *, right: str = "runs.view"
+) -> Step:
+    """The step at this position of the run, with what `find_steps` gives and its run."""
+    run = access_run_by_id(person, run_id, right=right)
+    step = find_steps(run).filter(position=position).first()
+    if step is None:
+        raise NotFound("There is no such step.")
+    step.run = run
+    return step
 
 
 def access_gate_by_id(person: User, id: uuid.UUID | str, *, right: str = "gates.view") -> Gate:
@@ -121,9 +133,15 @@ def find_gates(
 
 
 def find_steps(run: Run) -> QuerySet[Step]:
-    """The steps of a run that `access_run_by_id` gave, in their order."""
+    """The steps of a run that `access_run_by_id` gave, in their order, with their settlements."""
     steps = Step.objects.filter(tenant=run.tenant, run=run).select_related("gate", "declaration")
-    return steps.order_by("position")
+    return steps.prefetch_related(settlements_of_steps()).order_by("position")
+
+
+def settlements_of_steps() -> Prefetch[Any]:
+    """What people have said about steps, oldest first, with their names."""
+    said = Settlement.objects.select_related("person").order_by("at", "id")
+    return Prefetch("settlements", said)
 
 
 def find_events(run: Run, *, after: int = 0, limit: int = DEFAULT_PAGE_SIZE) -> list[Event]:

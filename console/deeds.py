@@ -16,10 +16,13 @@ from approvals.decisions import decide
 from approvals.models import Decision
 from console import access, audit
 from console.models import User
+from runs.errors import SettlementRefused
 from runs.lifecycle import request_cancel, start_run
-from runs.models import Claim, Run
+from runs.models import Claim, Run, Settlement
+from runs.settlements import settle as settle_step
 
 Verdict = Literal["approve", "deny"]
+Answer = Literal["happened", "did_not_happen", "give_up"]
 
 
 def start(
@@ -109,3 +112,46 @@ def decide_at_gate(
                 request=request,
             )
     return decision
+
+
+def settle(
+    person: User,
+    run_id: uuid.UUID | str,
+    position: int,
+    *,
+    answer: Answer,
+    reason: str,
+    result: Any = None,
+    attempt: int | None = None,
+    request: HttpRequest | None = None,
+) -> Settlement:
+    """Record what this person says became of a step in doubt; `result` where it happened.
+
+    `attempt` is the one that the person looked up: what they found out about it says
+    nothing of a later one. Raises `access.Forbidden`, `access.NotFound`,
+    `runs.errors.SettlementRefused`, and `runs.errors.PayloadTooLarge` for the result.
+    """
+    step = access.access_step(person, run_id, position, right="steps.settle")
+    with transaction.atomic():
+        # The run's lock, before looking: else a new attempt could begin after the look.
+        Claim.objects.select_for_update(no_key=True).get(run_id=step.run_id)
+        step.refresh_from_db(fields=["attempt"])
+        if attempt not in (None, step.attempt):
+            raise SettlementRefused(
+                f"You looked up attempt {attempt}, but there is attempt {step.attempt} by now."
+            )
+        said = settle_step(step=step, person=person, answer=answer, reason=reason, result=result)
+        audit.record(
+            person=person,
+            action="doubt_settled",
+            subject=f"Step of {step.name}",
+            subject_id=step.id,
+            detail={
+                "answer": answer,
+                "attempt": said.attempt,
+                "position": step.position,
+                "run": str(step.run_id),
+            },
+            request=request,
+        )
+    return said

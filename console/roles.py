@@ -26,6 +26,7 @@ RIGHTS: dict[str, frozenset[str]] = {
     "runs.view": _EVERYBODY,
     "runs.start": frozenset({OPERATOR}),
     "runs.cancel": frozenset({OPERATOR}),
+    "steps.settle": frozenset({OPERATOR}),
     "gates.view": _EVERYBODY,
     "gates.decide": frozenset({REVIEWER}),
     "policies.view": _EVERYBODY,

@@ -7,7 +7,17 @@ from django.urls import include, path
 
 from console import health
 from console.api.api import api
-from console.pages import audit, gates, home, patterns, rundetail, runs, secrets, theme
+from console.pages import (
+    audit,
+    gates,
+    home,
+    patterns,
+    rundetail,
+    runs,
+    secrets,
+    settle,
+    theme,
+)
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -18,6 +28,7 @@ urlpatterns = [
     path("runs/start/", runs.start, name="run-start"),
     path("runs/<uuid:id>/", rundetail.run, name="run"),
     path("runs/<uuid:id>/cancel/", runs.cancel, name="run-cancel"),
+    path("runs/<uuid:id>/steps/<int:position>/settle/", settle.settle, name="step-settle"),
     path("secrets/", secrets.secrets, name="secrets"),
     path("secrets/write/", secrets.write, name="secret-write"),
     path("secrets/scopes/grant/", secrets.grant, name="scope-grant"),

@@ -32,6 +32,8 @@ from console.api.shapes import (
     RunList,
     RunShown,
     RunSummary,
+    Settle,
+    SettlementShown,
     StartRun,
     StepFilter,
 )
@@ -131,6 +133,35 @@ def cancel_run(request: ApiRequest, run_id: uuid.UUID) -> HttpResponse:
 
     def deed(_key: str | None) -> tuple[int, BaseModel]:
         return 202, _shown(deeds.cancel(request.auth.person, run_id, request=request))
+
+    return once(request, deed)
+
+
+@api.post(
+    "/runs/{run_id}/steps/{position}/settlements",
+    auth=door("steps.settle"),
+    response={201: SettlementShown},
+)
+def settle_step(
+    request: ApiRequest, run_id: uuid.UUID, position: int, body: Settle
+) -> HttpResponse:
+    """Say what became of a step in doubt; it is settled once enough people say the same."""
+    if body.fault:
+        fault = FieldError(pointer="/result", detail=body.fault)
+        raise Problem(422, "invalid-request", body.fault, errors=[fault])
+
+    def deed(_key: str | None) -> tuple[int, BaseModel]:
+        said = deeds.settle(
+            request.auth.person,
+            run_id,
+            position,
+            answer=body.answer,
+            reason=body.reason,
+            result=body.result,
+            attempt=body.attempt,
+            request=request,
+        )
+        return 201, SettlementShown.of(said)
 
     return once(request, deed)
 

@@ -31,6 +31,7 @@ _ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
     (runs.PayloadTooLarge, 413, "too-large", ""),
     (runs.IdempotencyMismatch, 422, "idempotency-mismatch", ""),
     (runs.AlreadyEnded, 409, "already-ended", ""),
+    (runs.SettlementRefused, 409, "settlement-refused", ""),
     (runs.NotCanonical, 422, "invalid-input", "/input"),
     (approvals.OwnRequest, 403, "own-request", ""),
     (approvals.NotEligible, 403, "not-eligible", ""),

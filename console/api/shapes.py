@@ -20,7 +20,8 @@ from approvals.models import Decision, Gate
 from console.access import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from console.models import User
 from runs import canonical
-from runs.models import Event, Run, Step
+from runs.limits import MAX_REASON_CHARACTERS as MAX_SETTLEMENT_REASON
+from runs.models import Event, Run, Settlement, Step
 
 MAX_SEQ = 2**63 - 1
 MAX_POSITION = 2**31 - 1
@@ -32,6 +33,7 @@ RunStatus = Literal[
 ]
 GateState = Literal["open", "approved", "denied", "expired", "withdrawn"]
 Verdict = Literal["approve", "deny"]
+Answer = Literal["happened", "did_not_happen", "give_up"]
 
 
 class Body(BaseModel):
@@ -49,6 +51,31 @@ class Decide(Body):
         description="The digest of the gate as it was shown, in hexadecimal"
     )
     reason: Annotated[str, StringConstraints(max_length=MAX_REASON_CHARACTERS)] = ""
+
+
+class Settle(Body):
+    answer: Answer
+    reason: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_SETTLEMENT_REASON),
+    ] = Field(description="How you know it")
+    result: JsonValue = Field(
+        default=None,
+        description="Where it happened, and only there: what the step gives to the workflow",
+    )
+    attempt: Annotated[int, Field(ge=1, le=MAX_POSITION)] | None = Field(
+        default=None, description="The attempt that you looked up; refused if there is a later one"
+    )
+
+    @property
+    def fault(self) -> str:
+        """What is wrong with the result beside the answer; empty when nothing is."""
+        is_given = "result" in self.model_fields_set
+        if self.answer == "happened" and not is_given:
+            return "Say with what result it happened; null where there is none."
+        if self.answer != "happened" and is_given:
+            return "Only what happened has a result."
+        return ""
 
 
 class RunFilter(BaseModel):
@@ -126,6 +153,28 @@ class RunSummary(BaseModel):
         return cls(**cls.fields_of(run))
 
 
+class SettlementShown(BaseModel):
+    id: uuid.UUID
+    attempt: int
+    person: str
+    answer: Answer
+    result: JsonValue
+    reason: str
+    at: datetime
+
+    @classmethod
+    def of(cls, said: Settlement) -> SettlementShown:
+        return cls(
+            id=said.id,
+            attempt=said.attempt,
+            person=said.person.get_username(),
+            answer=said.answer,  # type: ignore[arg-type]  # a check constraint keeps it
+            result=_json(said.result),
+            reason=said.reason,
+            at=said.at,
+        )
+
+
 class StepShown(BaseModel):
     id: uuid.UUID
     position: int
@@ -143,6 +192,7 @@ class StepShown(BaseModel):
     error: Error | None
     held_because: str
     gate_id: uuid.UUID | None
+    settlements: list[SettlementShown] = Field(description="What people said became of it")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -167,6 +217,7 @@ class StepShown(BaseModel):
             error=_error(step.error),
             held_because=step.held_because,
             gate_id=gate.id if gate else None,
+            settlements=[SettlementShown.of(said) for said in step.settlements.all()],
             created_at=step.created_at,
             started_at=step.started_at,
             finished_at=step.finished_at,

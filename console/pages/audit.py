@@ -22,9 +22,7 @@ MAX_FILTER = 150
 
 @page("audit.view")
 def audit(request: HttpRequest) -> HttpResponse:
-    filters = {
-        name: request.GET.get(name, "").strip()[:MAX_FILTER] for name in ("actor", "action")
-    }
+    filters = {name: request.GET.get(name, "").strip()[:MAX_FILTER] for name in ("actor", "action")}
     cursor = request.GET.get("cursor", "")
     page = access.find_audit(
         person_of(request), actor=filters["actor"], action=filters["action"], cursor=cursor
@@ -45,5 +43,7 @@ def audit(request: HttpRequest) -> HttpResponse:
 
 def _address(entry: AuditEntry) -> str:
     """The page of what the entry is about, where there is one."""
+    if entry.action == "doubt_settled":
+        return reverse("step-settle", args=[entry.detail["run"], entry.detail["position"]])
     name = ABOUT.get(entry.action)
     return reverse(name, args=[entry.subject_id]) if name and entry.subject_id else ""

@@ -15,9 +15,7 @@ from console.pages.requests import count_for
 from console.pages.theme import theme_of
 from console.roles import may, roles_of
 
-STYLESHEETS = [
-    f"css/{name}.css" for name in ("tokens", "base", "layout", "components", "pages")
-]
+STYLESHEETS = [f"css/{name}.css" for name in ("tokens", "base", "layout", "components", "pages")]
 # Name, word, icon, key after "g", right.
 PLACES = (
     ("home", "Home", "home", "h", ""),
@@ -27,8 +25,14 @@ PLACES = (
     ("audit", "Audit", "audit", "a", "audit.view"),
 )
 SECTIONS = {
-    "gate": "inbox", "gate-decide": "inbox", "run": "runs", "run-start": "runs",
-    "run-cancel": "runs", "secret-write": "secrets", "scope-grant": "secrets",
+    "gate": "inbox",
+    "gate-decide": "inbox",
+    "run": "runs",
+    "run-start": "runs",
+    "run-cancel": "runs",
+    "step-settle": "runs",
+    "secret-write": "secrets",
+    "scope-grant": "secrets",
     "scope-revoke": "secrets",
 }
 
@@ -73,7 +77,11 @@ def console(request: HttpRequest) -> dict[str, Any]:
 def _places(person: User, current: str) -> list[Place]:
     return [
         Place(
-            name=name, word=word, icon=icon, key=key, address=reverse(name),
+            name=name,
+            word=word,
+            icon=icon,
+            key=key,
+            address=reverse(name),
             is_current=name == current,
         )
         for name, word, icon, key, right in PLACES

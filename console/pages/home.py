@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -16,6 +16,7 @@ from approvals.models import Gate
 from console import access
 from console.models import User
 from console.pages import words
+from console.pages.doubts import Doubt, doubts_of
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.requests import find_requests
 from console.roles import may
@@ -36,6 +37,7 @@ class Item:
     tone: str = "wait"
     icon: str = "alert"
     address: str = ""
+    since: datetime | None = None
 
 
 @page()
@@ -110,8 +112,9 @@ def _stuck_runs(person: User) -> Iterable[Item]:
 
 def _stuck_steps(person: User) -> Iterable[Item]:
     steps = Step.objects.filter(tenant=person.tenant).select_related("run").order_by("-id")
-    for step in steps.filter(status="in_doubt")[:SHOWN]:
-        yield _step_item(step, "in doubt", "Nobody knows whether it happened; look it up outside.")
+    unknown = steps.filter(status="in_doubt").select_related("run", "gate")
+    for doubt in doubts_of(unknown.prefetch_related(access.settlements_of_steps())[:SHOWN]):
+        yield _doubt_item(doubt)
     ungated = steps.filter(status="held", gate__isnull=True, created_at__lt=timezone.now() - LATE)
     for step in ungated[:SHOWN]:
         yield _step_item(step, "held without a gate", step.held_because)
@@ -120,12 +123,23 @@ def _stuck_steps(person: User) -> Iterable[Item]:
         yield _step_item(step, "tried again", f"{step.attempt} attempts so far. {said}")
 
 
+def _doubt_item(doubt: Doubt) -> Item:
+    step = doubt.step
+    return Item(
+        title=f"{step.name} is in doubt",
+        text=f"{doubt.unknown} {doubt.voices}",
+        tone="bad",
+        icon="question",
+        address=reverse("step-settle", args=[step.run_id, step.position]),
+        since=doubt.since,
+    )
+
+
 def _step_item(step: Step, condition: str, text: str) -> Item:
     return Item(
         title=f"{step.name} is {condition}",
         text=text,
-        tone="bad" if step.status == "in_doubt" else "wait",
-        icon="question" if step.status == "in_doubt" else "clock",
+        icon="clock",
         address=f"{reverse('run', args=[step.run_id])}#step-{step.position}",
     )
 

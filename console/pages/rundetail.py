@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +16,13 @@ from approvals.models import Decision, Gate
 from console import access
 from console.models import User
 from console.pages import words
+from console.pages.doubts import Doubt, doubts_of
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.requests import annotated
 from console.pages.timeline import Bar, Flow, draw
 from console.roles import may
 from credentials.models import Lease
-from runs.models import Claim, Event, Run, Step
+from runs.models import Claim, Event, Run, Settlement, Step
 
 SHOWN_STEPS = 200
 SHOWN_EVENTS = 50
@@ -31,8 +32,12 @@ EFFECTS = {
     "once": "once: never repeated by the machine",
 }
 LEGEND = (
-    ("good", "Worked"), ("running", "Working"), ("held", "Held for people"),
-    ("queued", "Queued"), ("waiting", "Waiting"), ("bad", "Failed"),
+    ("good", "Worked"),
+    ("running", "Working"),
+    ("held", "Held for people"),
+    ("queued", "Queued"),
+    ("waiting", "Waiting"),
+    ("bad", "Failed"),
 )
 
 
@@ -46,6 +51,8 @@ class Row:
     gate: Gate | None
     decisions: list[Decision]
     leases: list[Lease]
+    said: list[Settlement] = field(default_factory=list)
+    doubt: Doubt | None = None
 
     @property
     def retry_at(self) -> Any:
@@ -100,9 +107,7 @@ def _last_seq(run: Run) -> int:
 
 
 def _trace(run: Run) -> dict[str, str]:
-    newest = (
-        Event.objects.filter(tenant=run.tenant, run=run).exclude(trace_id="").order_by("-seq")
-    )
+    newest = Event.objects.filter(tenant=run.tenant, run=run).exclude(trace_id="").order_by("-seq")
     trace_id = newest.values_list("trace_id", flat=True).first() or ""
     template = settings.PLACET_TRACE_URL
     url = template.replace("{trace_id}", trace_id) if template and trace_id else ""
@@ -114,9 +119,11 @@ def _steps(run: Run, person: User) -> dict[str, Any]:
     total = access.find_steps(run).count() if len(steps) == SHOWN_STEPS else len(steps)
     gates = _gates(run, person)
     leases = _leases(steps)
+    doubts = {doubt.step.id: doubt for doubt in doubts_of(steps)}
     flow = draw(steps, _changes(run), timezone.now())
     return {
-        "rows": [_row(step, flow, gates, leases) for step in steps],
+        "rows": [_row(step, flow, gates, leases, doubts) for step in steps],
+        "doubts": doubts.values(),
         "flow": flow,
         "legend": [entry for entry in LEGEND if _is_drawn(flow, entry[0])],
         "more_steps": total - len(steps),
@@ -125,7 +132,13 @@ def _steps(run: Run, person: User) -> dict[str, Any]:
     }
 
 
-def _row(step: Step, flow: Flow, gates: dict[UUID, Gate], leases: dict[UUID, list[Lease]]) -> Row:
+def _row(
+    step: Step,
+    flow: Flow,
+    gates: dict[UUID, Gate],
+    leases: dict[UUID, list[Lease]],
+    doubts: dict[UUID, Doubt],
+) -> Row:
     gate = gates.get(step.id)
     return Row(
         step=step,
@@ -134,6 +147,8 @@ def _row(step: Step, flow: Flow, gates: dict[UUID, Gate], leases: dict[UUID, lis
         gate=gate,
         decisions=sorted(gate.decisions.all(), key=lambda d: d.decided_at) if gate else [],
         leases=leases.get(step.id, []),
+        said=list(step.settlements.all()),
+        doubt=doubts.get(step.id),
     )
 
 

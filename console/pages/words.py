@@ -50,8 +50,17 @@ VERDICTS = {
     "approve": State(word="Approved", icon="check", tone="good"),
     "deny": State(word="Denied", icon="cross", tone="bad"),
 }
+ANSWERS = {
+    "happened": State(word="It happened", icon="check", tone="good"),
+    "did_not_happen": State(word="It did not happen", icon="turn", tone="calm"),
+    "give_up": State(word="Give up", icon="cross", tone="bad"),
+}
 STATES = {
-    "run": RUN_STATES, "step": STEP_STATES, "gate": GATE_STATES, "decision": VERDICTS,
+    "run": RUN_STATES,
+    "step": STEP_STATES,
+    "gate": GATE_STATES,
+    "decision": VERDICTS,
+    "settlement": ANSWERS,
 }
 
 EVENTS = {
@@ -77,6 +86,8 @@ EVENTS = {
     "step.failed": "Step failed",
     "step.cancelled": "Step cancelled",
     "step.in_doubt": "Outcome in doubt",
+    "step.settled": "Doubt settled",
+    "settlement.made": "Doubt answered",
     "gate.opened": "Gate opened",
     "gate.closed": "Gate closed",
     "decision.made": "Decision made",
@@ -88,6 +99,7 @@ ACTIONS = {
     "run_started": "Started a run",
     "cancel_requested": "Asked to cancel",
     "decided": "Decided",
+    "doubt_settled": "Answered a doubt",
     "secret_written": "Wrote a secret",
     "scope_granted": "Granted a scope",
     "scope_revoked": "Revoked a scope",

@@ -32,7 +32,9 @@ def icon(name: str, modifier: str = "") -> SafeString:
     kind = f"icon icon-{modifier}" if modifier else "icon"
     return format_html(
         '<svg class="{}" aria-hidden="true"><use href="{}#{}"></use></svg>',
-        kind, static("icons.svg"), name,
+        kind,
+        static("icons.svg"),
+        name,
     )
 
 
@@ -56,13 +58,17 @@ def when(moment: dt.datetime | None, manner: str = "ago") -> SafeString | str:
     if moment is None:
         return ""
     utc = moment.astimezone(dt.UTC)
-    shown = f"{utc.day} {utc:%b %Y, %H:%M:%S} UTC" if manner == "clock" else (
-        f"{'until ' if manner == 'left' else ''}{utc.day} {utc:%b %Y, %H:%M} UTC"
+    shown = (
+        f"{utc.day} {utc:%b %Y, %H:%M:%S} UTC"
+        if manner == "clock"
+        else (f"{'until ' if manner == 'left' else ''}{utc.day} {utc:%b %Y, %H:%M} UTC")
     )
     return format_html(
         '<time datetime="{}" data-time="{}" title="{}">{}</time>',
-        utc.isoformat().replace("+00:00", "Z"), manner,
-        f"{utc.day} {utc:%B %Y, %H:%M:%S} UTC", shown,
+        utc.isoformat().replace("+00:00", "Z"),
+        manner,
+        f"{utc.day} {utc:%B %Y, %H:%M:%S} UTC",
+        shown,
     )
 
 
@@ -100,6 +106,12 @@ def short(id: Any) -> str:
 def decoded(encoded: bytes | memoryview | None) -> Any:
     """The JSON value that canonical bytes stand for."""
     return None if encoded is None else canonical.decode(encoded)
+
+
+@register.filter
+def as_json(encoded: bytes | memoryview) -> SafeString:
+    """Stored canonical bytes as the JSON text that they are, up to a limit."""
+    return shown(bytes(encoded).decode()[:SHOWN_CHARACTERS])
 
 
 @register.filter
@@ -149,7 +161,9 @@ def brief_value(encoded: bytes | memoryview | None) -> SafeString:
     return format_html(
         '<div class="value">{}…</div><p class="value-note">'
         "The first {} of {} bytes; the whole value can be read through the API.</p>",
-        shown(beginning), f"{SHOWN_CHARACTERS:,}", f"{len(raw):,}",
+        shown(beginning),
+        f"{SHOWN_CHARACTERS:,}",
+        f"{len(raw):,}",
     )
 
 
@@ -173,7 +187,8 @@ def _map(item: dict[str, Any]) -> SafeString:
     return format_html(
         '<dl class="value-map">{}</dl>',
         format_html_join(
-            "", "<dt>{}</dt><dd>{}{}</dd>",
+            "",
+            "<dt>{}</dt><dd>{}{}</dd>",
             ((shown(k), _value(v), _in_money(k, v, item)) for k, v in item.items()),
         ),
     )

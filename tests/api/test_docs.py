@@ -29,7 +29,7 @@ def test_every_refusal_is_in_the_table_under_its_status() -> None:
 
 def test_every_call_and_scope_is_on_the_page() -> None:
     for path, methods in api.get_openapi_schema()["paths"].items():
-        short = re.sub(r"\{\w+\}", "{id}", path.removeprefix("/api/v1/"))
+        short = re.sub(r"\{\w+_id\}", "{id}", path.removeprefix("/api/v1/"))
         for method in methods:
             assert f"| `{method.upper()} {short}` |" in PAGE
     assert set(re.findall(r"^\| `(\w+:\w+)` \|", PAGE, re.MULTILINE)) == set(SCOPES)

@@ -20,7 +20,7 @@ from tests.pages.visitors import Page, Visitor
 PAGES = sorted(
     name for name, method in TABLE if method == "GET" and name not in ("healthz", "readyz")
 )
-EVENT = re.compile(r'"((?:run|step|gate|decision)\.[a-z_]+)"')
+EVENT = re.compile(r'"((?:run|step|gate|decision|settlement)\.[a-z_]+)"')
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>\" onload=\"alert(1)"
 
 
@@ -153,13 +153,14 @@ def test_characters_that_hide_or_turn_are_shown_as_what_they_are(
 @pytest.mark.parametrize("kind", words.STATES)
 def test_every_state_of_the_rows_has_words(kind: str) -> None:
     from approvals.models import Decision, Gate
-    from runs.models import Run, Step
+    from runs.models import Run, Settlement, Step
 
     rows = {
         "run": Run.Status,
         "step": Step.Status,
         "gate": Gate.Status,
         "decision": Decision.Verdict,
+        "settlement": Settlement.Answer,
     }
     assert set(words.STATES[kind]) == set(rows[kind].values)
 

@@ -39,6 +39,8 @@ TABLE: dict[tuple[str, str], Expected] = {
     ("run-start", "GET"): Expected(may=OPERATOR),
     ("run-start", "POST"): Expected(may=OPERATOR),
     ("run-cancel", "POST"): Expected(may=OPERATOR, arguments="run"),
+    ("step-settle", "GET"): Expected(may=EVERYBODY, arguments="step"),
+    ("step-settle", "POST"): Expected(may=OPERATOR, arguments="step", answer=409),
     ("secrets", "GET"): Expected(may=ADMIN),
     ("secret-write", "GET"): Expected(may=ADMIN),
     ("secret-write", "POST"): Expected(may=ADMIN, answer=422, form={"path": "bank/none"}),
@@ -58,7 +60,13 @@ BY_SESSION = {"account_login", "account_logout"}
 def address(name: str, gate: Gate) -> str:
     needs = next(e.arguments for (known, _), e in TABLE.items() if known == name)
     ids = {"gate": [gate.id], "run": [gate.run_id], "": []}
+    ids["step"] = [gate.run_id, gate.step.position]
     return reverse(name, args=ids[needs])
+
+
+def absent_address(name: str) -> str:
+    more = [0] if name == "step-settle" else []
+    return reverse(name, args=[visitors.ABSENT, *more])
 
 
 def ask(visitor: visitors.Visitor, name: str, method: str, gate: Gate) -> Any:
@@ -106,12 +114,12 @@ def test_somebody_without_a_role_sees_nothing_of_others(world: World, gate: Gate
         assert "98.70" not in answer.content.decode(), row
 
 
-@pytest.mark.parametrize("name", ["gate", "run"])
+@pytest.mark.parametrize("name", ["gate", "run", "step-settle"])
 def test_what_another_tenant_has_looks_like_nothing(world: World, gate: Gate, name: str) -> None:
     stranger = visitors.make_person("olivia", *EVERYBODY, tenant="elsewhere")
 
     theirs = visitors.visit_as(stranger).get(address(name, gate))
-    absent = visitors.visit_as(stranger).get(reverse(name, args=[visitors.ABSENT]))
+    absent = visitors.visit_as(stranger).get(absent_address(name))
 
     assert theirs.status_code == absent.status_code == 404
     assert visitors.Page(theirs).text == visitors.Page(absent).text

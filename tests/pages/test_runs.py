@@ -92,7 +92,7 @@ def test_the_page_of_a_run_says_what_it_waits_for_and_who_decided(
     world: World, alice: Visitor, gate: Gate
 ) -> None:
     path = f"/runs/{gate.run_id}/"
-    assert "It waits for 1 payment to be decided" in Page(alice.get(path)).text
+    assert "It waits for a payment to be decided and made" in Page(alice.get(path)).text
 
     world.decide(gate, world.bob, "deny", "Not this one.")
     world.settle()

@@ -13,11 +13,11 @@ from approvals.models import Decision, Gate
 from console.models import AuditEntry, User
 from console.roles import set_roles
 from credentials.models import Lease, Scope, Secret
-from runs.models import Event, Run, Step
+from runs.models import Event, Run, Settlement, Step
 from tests.harness import PASSWORD, as_role
 
 ABSENT = "0193d1a0-0000-7000-8000-000000000000"
-STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease)
+STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement)
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 

@@ -1,0 +1,185 @@
+"""What a person is told about a step in doubt: what is unknown, who said what, what follows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from approvals.models import Gate, Reviewer
+from console.models import User
+from console.pages import words
+from console.roles import RIGHTS
+from runs.models import Effect, Event, Settlement, Step
+from runs.settlements import voices_needed
+
+NAMED = 8
+"""How many of the people who may settle are named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Doubt:
+    """One step, and what has been said about the attempt whose outcome is unknown."""
+
+    step: Step
+    unknown: str
+    since: datetime | None
+    needed: int
+    said: Sequence[Settlement]
+
+    @property
+    def agreed(self) -> int:
+        """How many of those who spoke say the same."""
+        return max(Counter(_words_of(s) for s in self.said).values(), default=0)
+
+    @property
+    def voices(self) -> str:
+        """How far people are with it."""
+        if not self.said:
+            alike = " (the same)" if self.needed > 1 else ""
+            return f"{words.people(self.needed).capitalize()} must say{alike} what became of it."
+        if self.agreed >= self.needed:
+            return "Enough people have answered: it is being settled."
+        differ = ": people differ" if self.agreed < len(self.said) else ""
+        return f"{self.agreed} of {self.needed} equal answers so far{differ}."
+
+    def left_after(self, answer: str, result: bytes | None) -> int:
+        """How many more must say this, once one more person has said it."""
+        equal = sum(_words_of(s) == (answer, result) for s in self.said)
+        return max(0, self.needed - equal - 1)
+
+
+def doubts_of(steps: Iterable[Step]) -> list[Doubt]:
+    """Those of the steps that are in doubt; they come with gate and settlements."""
+    found = [step for step in steps if step.status == Step.Status.IN_DOUBT]
+    since = _since(found)
+    return [
+        Doubt(
+            step=step,
+            unknown=what_is_unknown(step),
+            since=since.get((step.run_id, step.position)),
+            needed=voices_needed(step),
+            said=said_about(step),
+        )
+        for step in found
+    ]
+
+
+def said_about(step: Step) -> list[Settlement]:
+    """What people have said about the newest attempt."""
+    return [s for s in step.settlements.all() if s.attempt == step.attempt]
+
+
+def what_is_unknown(step: Step) -> str:
+    gate = _gate_of(step)
+    if gate is None:
+        return f"Nobody knows whether {step.name} took effect."
+    paid = words.money(gate.amount_minor, gate.currency)
+    return f"Nobody knows whether {paid} was paid to {gate.payee_name or gate.payee}."
+
+
+def why_not(step: Step, person: User) -> tuple[str, str]:
+    """Why this person does not say what became of the step, in two sentences; or nothing."""
+    if step.status != Step.Status.IN_DOUBT:
+        state = words.STEP_STATES[step.status].word.lower()
+        return "There is nothing to settle.", f"The step is {state}, and not in doubt."
+    if step.run.requested_by_id == person.pk:
+        return "You requested this run, so somebody else must settle it.", who_may(step)
+    mine = next((s for s in said_about(step) if s.person_id == person.pk), None)
+    if mine is not None:
+        said = words.ANSWERS[mine.answer].word
+        return f"You have answered: {said.lower()}.", "One person has one voice."
+    if not _eligible(step).filter(pk=person.pk).exists():
+        return f"{_whom(step).capitalize()} who did not request the run settle it.", who_may(step)
+    return "", ""
+
+
+def who_may(step: Step) -> str:
+    names = list(_eligible(step).values_list("username", flat=True)[: NAMED + 1])
+    if len(names) < voices_needed(step):
+        return (
+            f"{words.people(voices_needed(step)).capitalize()} must say the same, but of"
+            f" {_whom(step)} besides the requester there is {', '.join(names) or 'nobody'}."
+            " The owner can name more: manage.py person set-role."
+        )
+    more = " and others" if len(names) > NAMED else ""
+    return f"These may: {', '.join(names[:NAMED])}{more}."
+
+
+def _eligible(step: Step) -> QuerySet[User]:
+    """Who may settle: not the requester; for money, of those who may decide at its gate."""
+    people = User.objects.filter(
+        tenant=step.tenant, is_active=True, groups__name__in=RIGHTS["steps.settle"]
+    ).exclude(pk=step.run.requested_by_id)
+    gate = _gate_of(step)
+    if gate is not None:
+        group = Reviewer.objects.filter(tenant=gate.tenant, group=gate.group)
+        people = people.filter(pk__in=group.values("person"))
+    return people.order_by("username").distinct()
+
+
+def _whom(step: Step) -> str:
+    gate = _gate_of(step)
+    return "operators" if gate is None else f"operators of the group {gate.group}"
+
+
+def _gate_of(step: Step) -> Gate | None:
+    return getattr(step, "gate", None)
+
+
+def consequences(step: Step) -> list[tuple[str, str]]:
+    """What each answer does."""
+    again = {
+        "keyed": "If it did happen after all, a provider that honours the key does nothing more.",
+        "once": "If it did happen after all, it happens twice: nothing protects from that.",
+    }.get(step.effect, "")
+    consent = " The consent that it has still holds." if step.is_money else ""
+    happened = "The step ends well with the result that you give. Nothing is sent again."
+    did_not = f"The step is run again under the same key.{consent} {again}".strip()
+    give_up = "The step fails, and the workflow is told so. The doubt stays on record."
+    return [("It happened", happened), ("It did not happen", did_not), ("Give up", give_up)]
+
+
+def consequence_of(doubt: Doubt, answer: str, result: bytes | None) -> str:
+    """What follows when this person says this now."""
+    left = doubt.left_after(answer, result)
+    if left:
+        return f"Your answer is counted. {words.people(left).capitalize()} more must say the same."
+    what = dict(consequences(doubt.step))[words.ANSWERS[answer].word]
+    return f"It counts at once. {what}"
+
+
+def example_result(step: Step) -> bytes | None:
+    """A result that this tool once gave, for the form of the one that is asked for."""
+    worked = Effect.objects.filter(tenant=step.tenant, tool=step.name, status="succeeded")
+    for effect in worked.exclude(step=step).select_related("step")[:1]:
+        return _as_bytes(effect.step.result)
+    return None
+
+
+def confirmed_by(doubt: Doubt) -> Settlement | None:
+    """Who has said that it happened: whoever confirms it gives the same result."""
+    return next((said for said in doubt.said if said.answer == "happened"), None)
+
+
+def _words_of(said: Settlement) -> tuple[str, bytes | None]:
+    return said.answer, _as_bytes(said.result)
+
+
+def _as_bytes(encoded: bytes | memoryview | None) -> bytes | None:
+    return None if encoded is None else bytes(encoded)
+
+
+def _since(steps: Sequence[Step]) -> dict[tuple[UUID, int], datetime]:
+    """When each of them came into doubt, the last time."""
+    events = Event.objects.filter(
+        run_id__in={step.run_id for step in steps},
+        kind="step.in_doubt",
+        position__in={step.position for step in steps},
+    )
+    ordered = events.order_by("seq").values_list("run_id", "position", "at")
+    return {(run, position or 0): at for run, position, at in ordered}
