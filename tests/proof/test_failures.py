@@ -22,7 +22,7 @@ HOWS = {
 def start(world: World) -> object:
     assert failing.fail_in_the_executor.is_remote
     with as_role("placet_owner"):
-        registry.register()
+        registry.register(registry.collect())
     return lambda how, where: world.start("failing", how=how, where=where)
 
 

@@ -14,8 +14,9 @@ from tests.stack import Stack
 pytestmark = pytest.mark.processes
 
 RUNS = 200
-LAZY_THREADS = 5
-"""A process may still start one that it starts once; a thread a run would be 200."""
+LAZY = 5
+"""A process may still start a thread, or open a connection, that it makes once; one a run
+would be 200."""
 
 
 def test_runs_at_gates_hold_no_process_no_thread_and_no_claim(
@@ -34,8 +35,8 @@ def test_runs_at_gates_hold_no_process_no_thread_and_no_claim(
         )
         processes, threads = place.threads_of(parents)
         assert processes == before[0][0]
-        assert threads < before[0][1] + LAZY_THREADS
-        assert connections(servers) <= before[1]
+        assert threads < before[0][1] + LAZY
+        assert connections(servers) < before[1] + LAZY
         held = "SELECT count(*) FROM runs_claim WHERE holder <> ''"
         assert place.ask(servers, held) == 0
         waits = set(Run.objects.values_list("waiting_for", flat=True).filter(status="waiting"))
