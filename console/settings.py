@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from console.home import BASE_DIR, PROCESSES, environment, home
 
 # Which of the processes this is; decides the database role and the vault identity.
-OWNER_COMMANDS = {"migrate", "makemigrations", "policy", "person", "seed_demo"}
+OWNER_COMMANDS = {"migrate", "makemigrations", "policy", "person", "token", "seed_demo"}
 PLACET_PROCESS = os.environ.get("PLACET_PROCESS") or (
     "owner" if len(sys.argv) > 1 and sys.argv[1] in OWNER_COMMANDS else "web"
 )
@@ -36,12 +36,19 @@ def number(name: str, default: str) -> float:
 IS_SERVER = os.environ.get("PLACET_PROCESS") == "web"
 
 
+# A worker may hold the lock of a row for as long as it likes; people do not wait for it.
+WAITS_NOT = IS_SERVER or PLACET_PROCESS == "gatekeeper"
+PATIENCE = "-c lock_timeout=5000 -c statement_timeout=30000"
+
+
 def database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     options: dict[str, Any] = {
         "application_name": f"placet-{PLACET_PROCESS}",
         "connect_timeout": 5,
     } | dict(parse_qsl(parts.query))
+    if WAITS_NOT:
+        options["options"] = f"{PATIENCE} {options.get('options', '')}".strip()
     if IS_SERVER:
         options["pool"] = {"min_size": 1, "max_size": 12, "timeout": 10}
     return {
@@ -107,6 +114,7 @@ if PLACET_DEMO:
 
 MIDDLEWARE = [
     "console.api.problems.problem_middleware",
+    "console.waits.BusyDatabase",
     "django.middleware.security.SecurityMiddleware",
     "console.pages.staticfiles.StaticFiles",
     "csp.middleware.CSPMiddleware",
@@ -149,7 +157,7 @@ AUTHENTICATION_BACKENDS = [
     "django.contrib.auth.backends.ModelBackend",
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
-PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
+PASSWORD_HASHERS = ["console.hashers.SettledArgon2"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "CommonPasswordValidator")
@@ -164,6 +172,8 @@ LOGIN_REDIRECT_URL = "home"
 ACCOUNT_LOGIN_METHODS = {"username"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "none"
+# By name it is slow and generous: else anybody could lock out a reviewer by five wrong guesses.
+ACCOUNT_RATE_LIMITS = {"login_failed": "10/m/ip,100/h/key"}
 ACCOUNT_ADAPTER = "console.accounts.AccountAdapter"
 
 # TLS is told by the proxy in front, or by uvicorn itself.

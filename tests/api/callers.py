@@ -31,7 +31,7 @@ def make_person(username: str, *roles: str, tenant: str) -> User:
 
 
 def make_token(person: User, *scopes: str) -> str:
-    with as_role("placet_web"):
+    with as_role("placet_owner"):
         _token, plain = create_token(person, scopes or SCOPES, "test")
     return plain
 

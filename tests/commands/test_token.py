@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from console.models import ApiToken, AuditEntry
-from tests.commands.terminal import run
+from tests.commands.terminal import as_owner
 from tests.harness import World
 
 
 def test_a_new_token_is_all_that_is_printed_and_opens_what_it_says(world: World) -> None:
-    said = run("token", "create", "--user", "alice", "--scopes", "runs:read,runs:write",
+    said = as_owner("token", "create", "--user", "alice", "--scopes", "runs:read,runs:write",
                "--name", "nightly", "--expires-days", "30")  # fmt: skip
     plain = said.out.strip()
     assert said.out == f"{plain}\n" and plain.startswith("placet_") and " " not in plain
@@ -42,19 +42,21 @@ REFUSED = [
 def test_a_token_that_cannot_be_is_refused_in_a_sentence(
     world: World, arguments: tuple[str, ...], sentence: str
 ) -> None:
-    said = run("token", "create", *arguments)
+    said = as_owner("token", "create", *arguments)
     assert said.refusal.startswith(sentence), said.refusal
     assert said.out == ""
     assert not ApiToken.objects.exists() and not AuditEntry.objects.exists()
 
 
 def test_a_revoked_token_is_listed_as_such_and_cannot_be_revoked_again(world: World) -> None:
-    run("token", "create", "--user", "alice", "--scopes", "runs:read", "--name", "one")
+    as_owner("token", "create", "--user", "alice", "--scopes", "runs:read", "--name", "one")
     token = ApiToken.objects.get()
-    assert "live" in run("token", "list").out
-    assert run("token", "revoke", str(token.id)).out == f"Token {token.id} of alice is revoked.\n"
-    listed = run("token", "list").out
+    assert "live" in as_owner("token", "list").out
+    assert (
+        as_owner("token", "revoke", str(token.id)).out == f"Token {token.id} of alice is revoked.\n"
+    )
+    listed = as_owner("token", "list").out
     assert "revoked" in listed and "one" in listed and "placet_" not in listed
-    assert run("token", "revoke", str(token.id)).refusal == "The token was revoked before."
-    assert run("token", "revoke", "x").refusal == "There is no token 'x'."
+    assert as_owner("token", "revoke", str(token.id)).refusal == "The token was revoked before."
+    assert as_owner("token", "revoke", "x").refusal == "There is no token 'x'."
     assert AuditEntry.objects.filter(action="token_revoked").count() == 1

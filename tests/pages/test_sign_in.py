@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import Argon2PasswordHasher
+from django.db import ProgrammingError
+from django.test import override_settings
 
-from console.models import AuditEntry
+from console import settings as said
+from console.models import AuditEntry, User
 from tests.harness import PASSWORD, World, as_role
 from tests.pages import visitors
 from tests.pages.test_markup import check
@@ -25,6 +29,30 @@ def test_the_right_password_leads_home_and_into_the_audit(world: World) -> None:
     assert (answer.status_code, answer.headers["Location"]) == (302, "/")
     assert visitor.get("/").status_code == 200
     assert AuditEntry.objects.get().action == "signed_in"
+
+
+class WeakArgon2(Argon2PasswordHasher):
+    """As an older release may have written hashes."""
+
+    time_cost, memory_cost, parallelism = 1, 1024, 1
+
+
+@pytest.mark.parametrize("hasher", [Argon2PasswordHasher, WeakArgon2])
+def test_signing_in_needs_no_right_to_write_passwords(
+    world: World, hasher: type[Argon2PasswordHasher]
+) -> None:
+    encoded = hasher().encode(PASSWORD, "saltsalt")
+    with as_role("placet_owner"):
+        User.objects.filter(pk=world.bob.pk).update(password=encoded)
+    with as_role("placet_web"), pytest.raises(ProgrammingError, match="permission denied"):
+        User.objects.filter(pk=world.bob.pk).update(password=encoded)
+
+    with override_settings(PASSWORD_HASHERS=said.PASSWORD_HASHERS):
+        answer = try_password(visitors.nobody(), "bob", PASSWORD)
+        wrong = try_password(visitors.nobody(), "bob", "wrong")
+
+    assert (answer.status_code, wrong.status_code) == (302, 200)
+    assert User.objects.get(pk=world.bob.pk).password == encoded
 
 
 def test_a_wrong_password_is_said_in_one_sentence_and_keeps_the_name(world: World) -> None:
