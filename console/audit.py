@@ -19,6 +19,7 @@ from runs.models import new_id
 
 MAX_ACTOR = 150
 MAX_SUBJECT = 255
+UNKNOWN_NAME = "unknown name"
 
 
 def record(
@@ -92,11 +93,14 @@ def _signed_out(
 def _sign_in_failed(
     *, credentials: dict[str, Any], request: HttpRequest | None = None, **_signal: Any
 ) -> None:
-    """The name that was tried, and never anything else of the credentials."""
+    """The name that was tried, where somebody has it, and nothing else of the credentials.
+
+    Anything else that was typed is not kept: it may be a password, in the wrong field.
+    """
     tried = _plain(str(credentials.get("username") or credentials.get("login") or ""), MAX_ACTOR)
-    known = User.objects.filter(username=tried).only("tenant").first()
+    known = User.objects.filter(username=tried).only("username", "tenant").first()
     record(
-        actor=tried,
+        actor=known.username if known else UNKNOWN_NAME,
         tenant=known.tenant if known else DEFAULT_TENANT,
         action="sign_in_failed",
         subject="Session",
