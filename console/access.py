@@ -103,9 +103,10 @@ def find_runs(
     cursor: str = "",
     limit: int = DEFAULT_PAGE_SIZE,
 ) -> Page[Run]:
-    """Runs of the person's tenant, newest first."""
+    """Runs of the person's tenant, newest first, without what is large in them."""
     require(person, "runs.view")
     runs = Run.objects.filter(tenant=person.tenant).select_related("requested_by")
+    runs = runs.defer("input", "result")
     if status:
         runs = runs.filter(status=status)
     if workflow:
@@ -118,12 +119,16 @@ def find_runs(
 def find_gates(
     person: User, *, state: str = "", cursor: str = "", limit: int = DEFAULT_PAGE_SIZE
 ) -> Page[Gate]:
-    """Gates of the tenant: the open ones by what expires first, all others newest first."""
+    """Gates of the tenant: the open ones by what expires first, all others newest first.
+
+    Without their envelopes: a list says what is paid, and a gate's own page all the rest.
+    """
     require(person, "gates.view")
     gates = (
         Gate.objects.filter(tenant=person.tenant)
-        .select_related("step", "run", "requester", "policy")
+        .select_related("requester", "policy")
         .prefetch_related("decisions__person")
+        .defer("envelope")
     )
     if state:
         gates = gates.filter(status=state)

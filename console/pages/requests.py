@@ -100,7 +100,9 @@ def _closed_just_now() -> Q:
 
 
 def _with_rows(gates: QuerySet[Gate]) -> QuerySet[Gate]:
-    return gates.select_related("step", "run", "requester").prefetch_related("decisions")
+    """With what a row of the inbox shows, and without what is large in it."""
+    rows = gates.select_related("run", "requester").prefetch_related("decisions")
+    return rows.defer("envelope", "run__input", "run__result")
 
 
 def _matching(gates: QuerySet[Gate], query: str) -> QuerySet[Gate]:

@@ -28,7 +28,8 @@ class Command(PlainCommand):
         gates = (
             Gate.objects.filter(status=state)
             .select_related("requester", "policy")
-            .prefetch_related("decisions__person")
+            .prefetch_related("decisions")
+            .defer("envelope")
             .order_by("expires_at", "id")[:MAX_ROWS]
         )
         if options["json"]:

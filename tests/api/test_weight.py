@@ -1,0 +1,59 @@
+"""Lists fetch what they show: not the large bytes of each row, and nothing row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from tests.api import callers
+from tests.commands.terminal import run as run_command
+from tests.harness import World
+from tests.pages.visitors import visit_as
+
+LARGE = (
+    '"runs_run"."input"',
+    '"runs_run"."result"',
+    '"runs_step"."arguments"',
+    '"runs_step"."result"',
+    '"approvals_gate"."envelope"',
+)
+Call = Callable[[World], object]
+
+CALLS: dict[str, Call] = {
+    "runs by API": lambda world: callers.with_token(world.alice).get("runs"),
+    "gates by API": lambda world: callers.with_token(world.bob).get("gates"),
+    "open gates by API": lambda world: callers.with_token(world.bob).get("gates", state="open"),
+    "the page of runs": lambda world: visit_as(world.alice).get("/runs/"),
+    "the inbox of a reviewer": lambda world: visit_as(world.bob).get("/inbox/"),
+    "the inbox of the others": lambda world: visit_as(world.dave).get("/inbox/"),
+    "gates by command": lambda world: run_command("gates"),
+    "gates by command, as JSON": lambda world: run_command("gates", "--json"),
+}
+
+
+def queries_of(call: Call, world: World) -> list[str]:
+    with CaptureQueriesContext(connection) as captured:
+        call(world)
+    return [query["sql"] for query in captured.captured_queries]
+
+
+def add_rows(world: World) -> None:
+    """A run with an open gate and one that Bob has decided."""
+    run = world.park_at_gates(100, 200)
+    world.decide(world.gates(run)[0], world.bob)
+    world.settle()
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_a_list_fetches_nothing_large_and_nothing_row_by_row(world: World, call: Call) -> None:
+    add_rows(world)
+    few = queries_of(call, world)
+    for _ in range(2):
+        add_rows(world)
+    many = queries_of(call, world)
+
+    assert few and len(many) == len(few)
+    assert [sql for sql in many if any(column in sql for column in LARGE)] == []
