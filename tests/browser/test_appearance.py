@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.web import Console, wait_for_live
+from tests.doubts import doubtful
 from tests.harness import World
 from tests.pages import visitors
 
@@ -65,6 +66,7 @@ def addresses(world: World) -> list[str]:
     world.start("refusing")
     world.park_at_gates(9870)
     world.settle()
+    doubt = doubtful(world)
     gate = world.gates(run)[0]
     world.decide(gate, world.carol, reason="Checked. " * 20)
     return [
@@ -73,6 +75,8 @@ def addresses(world: World) -> list[str]:
         f"/gates/{gate.id}/",
         "/runs/",
         f"/runs/{run.id}/",
+        f"/runs/{doubt.run_id}/",
+        f"/runs/{doubt.run_id}/steps/0/settle/",
         "/runs/start/",
         "/runs/start/?workflow=paying",
         "/secrets/",
