@@ -140,6 +140,8 @@ def consequences(step: Step) -> list[tuple[str, str]]:
     consent = " The consent that it has still holds." if step.is_money else ""
     happened = "The step ends well with the result that you give. Nothing is sent again."
     did_not = f"The step is run again under the same key.{consent} {again}".strip()
+    if step.run.cancel_requested_at is not None:
+        did_not = "The step is cancelled with its run, because somebody asked to cancel that."
     give_up = "The step fails, and the workflow is told so. The doubt stays on record."
     return [("It happened", happened), ("It did not happen", did_not), ("Give up", give_up)]
 

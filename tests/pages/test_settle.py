@@ -244,6 +244,18 @@ def test_the_form_shows_what_the_tool_gave_another_time(world: World, carol: Vis
     assert 'launch gave this another time: {"name":"earlier"}' in text
 
 
+def test_in_a_run_that_is_to_be_cancelled_nothing_is_run_again(
+    world: World, carol: Visitor, step: Step
+) -> None:
+    visit_as(world.alice).post(f"/runs/{step.run_id}/cancel/", confirmed="yes")
+
+    assert "The step is cancelled with its run" in Page(carol.get(address(step))).text
+    say(carol, step, "did_not_happen", step="confirmed")
+    world.settle()
+    assert Run.objects.get().status == "cancelled"
+    assert len(ledger("launched")) == 1
+
+
 def test_the_live_part_is_only_that_part(carol: Visitor, step: Step) -> None:
     html = carol.get(f"{address(step)}?part=standing", part=True).content.decode()
 
