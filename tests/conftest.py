@@ -61,9 +61,10 @@ def world(servers: real.Servers) -> Iterator[object]:
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium. One for all rooms: playwright cannot be started twice in a thread."""
+    """Chromium, for one module: playwright keeps an event loop in this thread meanwhile, in
+    which tests of other modules could not run their own."""
     from playwright.sync_api import sync_playwright
 
     from tests.browser.web import chromium

@@ -10,7 +10,7 @@ from django.test import override_settings
 from credentials.models import Secret
 from credentials.scopes import grant_scope
 from credentials.secrets import write_secret
-from runs import claims, effects, registry, transitions
+from runs import effects, holders, registry, transitions
 from runs.effects import ClaimedStep
 from runs.models import Step
 from tests.credentials import tools
@@ -24,7 +24,7 @@ def declare_tools() -> None:
     """Registers the tools of these tests, as those of any author are."""
     assert tools.wire.is_remote
     with as_role("placet_owner"):
-        registry.register()
+        registry.register(registry.collect())
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def execute(room: World) -> int:
 def claim(step: Step) -> ClaimedStep:
     """Claims a ready step as an executor does; gives what the provider is told of it."""
     with as_role("placet_executor"):
-        fence, attempt = transitions.start_step(step.id, holder=claims.holder(), seconds=30)
+        fence, attempt = transitions.start_step(step.id, holder=holders.me(), seconds=30)
     return ClaimedStep(
         tenant=step.tenant,
         run_id=step.run_id,
