@@ -9,6 +9,7 @@ import importlib.util
 import re
 import shlex
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -310,7 +311,7 @@ def test_every_right_is_explained() -> None:
 
 
 @pytest.fixture
-def refunds(tmp_path: Path) -> Iterator[ModuleType]:
+def refunds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The module of the tutorial, its declarations registered as `migrate` registers them."""
     path = tmp_path / "refunds.py"
     path.write_text("\n\n".join(blocks(TUTORIAL, "python")))
@@ -319,20 +320,21 @@ def refunds(tmp_path: Path) -> Iterator[ModuleType]:
         "Ines Duarte,DE89370400440532013000,4250\n"
         "Tom Hale,GB29NWBK60161331926819,12900\n"
     )
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     before = set(declare.TOOLS), set(declare.WORKFLOWS)
     sys.path.insert(0, str(tmp_path))
     try:
         with override_settings(PLACET_WORKFLOWS=[*settings.PLACET_WORKFLOWS, "refunds"]):
             registry.discover()
         with as_role("placet_owner"):
-            registry.register()
+            registry.register(registry.collect())
         yield sys.modules["refunds"]
     finally:
         sys.path.remove(str(tmp_path))
         sys.modules.pop("refunds", None)
         forget_all_but(*before)
         with as_role("placet_owner"):
-            registry.register()
+            registry.register(registry.collect())
 
 
 def forget_all_but(tools: set[str], workflows: set[str]) -> None:

@@ -2,8 +2,9 @@
 
 All processes of `make up` belong to one user of the system, so file modes alone would let
 the code of an agent read the keys of the others in the home, or in their `/proc` entries.
-Behind the wall (bubblewrap) there is an empty directory in place of the home, and no
-process but its own.
+Behind the wall (bubblewrap) there is an empty directory in place of the home, no process
+but its own, and nothing that can be written but a private `/dev/shm`: who could write the
+checkout or its packages would change the code that proves consent.
 """
 
 from __future__ import annotations
@@ -23,12 +24,19 @@ REFUSED = (
 
 
 def walled(command: Sequence[str | Path], hidden: Path) -> list[str | Path]:
-    """`command`, to be run where `hidden` is empty and no other process is seen."""
+    """`command`, to be run where `hidden` is empty, files are read only, and no other
+    process is seen."""
+    # Where there is nothing to hide, no directory can be made to hide it.
+    hiding = ("--tmpfs", hidden, "--remount-ro", hidden) if hidden.is_dir() else ()
     return [
         BUBBLEWRAP,
-        *("--dev-bind", "/", "/"),
-        *("--tmpfs", hidden),
+        *("--ro-bind", "/", "/"),
+        # The pool of Celery needs semaphores, and a private /dev has a /dev/shm for them.
+        *("--dev", "/dev"),
+        *("--setenv", "TMPDIR", "/dev/shm"),
+        *("--setenv", "PYTHONDONTWRITEBYTECODE", "1"),
         *("--unshare-pid", "--proc", "/proc"),
+        *hiding,
         *("--cap-drop", "ALL"),
         "--die-with-parent",
         "--",

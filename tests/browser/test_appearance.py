@@ -108,7 +108,7 @@ def registered(world: World) -> None:
 
     assert paying_to.name == "paying_to"
     with as_role("placet_owner"):
-        registry.register()
+        registry.register(registry.collect())
 
 
 @pytest.mark.usefixtures("registered")

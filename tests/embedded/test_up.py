@@ -295,3 +295,8 @@ def test_the_doctor_of_a_place_never_started_says_how_to_start(tmp_path: Path) -
     assert done.returncode == 1
     assert re.search(r"^wrong  home .*: is not there -> run `make up`", done.stdout, re.MULTILINE)
     assert "database" not in done.stdout
+
+
+def test_a_broken_module_of_workflows_is_said_in_one_sentence(tmp_path: Path) -> None:
+    said = up_refuses(tmp_path / "home", PLACET_WORKFLOWS="nobodys_workflows")
+    assert "PLACET_WORKFLOWS names 'nobodys_workflows', which cannot be imported: No module" in said

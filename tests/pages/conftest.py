@@ -24,7 +24,7 @@ def _prepared() -> None:
     settings.STATIC_ROOT.mkdir(exist_ok=True)
     assert paying_to.name == "paying_to"
     with as_role("placet_owner"):
-        registry.register()
+        registry.register(registry.collect())
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand
 from django.db.migrations.loader import MigrationLoader
 
-from console import rights
+from console import declarations, rights
 from console.embedded import checks
 from console.embedded.checks import PREPARE, Environments, Finding
 from console.embedded.home import Home
@@ -126,14 +126,12 @@ def _in_words(right: Right) -> str:
 
 
 def check_workflows() -> Iterator[Finding]:
-    from runs.registry import discover
-
     try:
-        discover()
-    except (ImproperlyConfigured, ImportError, SyntaxError) as error:
+        declarations.read()
+    except ImproperlyConfigured as error:
         yield Finding(
             what="workflows",
-            wrong=f"cannot be imported: {error}",
+            wrong=str(error),
             mend="correct PLACET_WORKFLOWS or the module that it names",
         )
     else:
