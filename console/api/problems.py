@@ -78,6 +78,10 @@ _PLAIN = {
     404: ("not-found", "There is no such path."),
     405: ("method-not-allowed", "This path does not know the method; see the header Allow."),
     413: ("too-large", "The body of the request is too large."),
+    503: (
+        "busy",
+        "The database is busy with the same rows; nothing was done, try again in a moment.",
+    ),
     500: (
         "server-error",
         "The server could not complete the call; repeat it with the same Idempotency-Key.",

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
 
 from approvals import errors as approvals
-from console import access
+from console import access, waits
 from console.api.auth import unauthenticated
 from console.api.problems import FieldError, Problem, plain, respond
 from console.api.strict import too_large
@@ -96,6 +96,8 @@ def _too_big(_request: HttpRequest, _error: Any) -> HttpResponse:
 
 
 def _failed(request: HttpRequest, error: Any) -> HttpResponse:
+    if waits.is_impatience(error):
+        return respond(plain(503))
     logger.error("A call failed: %s %s", request.method, request.path, exc_info=error)
     return respond(plain(500))
 
