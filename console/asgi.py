@@ -12,16 +12,16 @@ http = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
-from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
 from console.bodies import limit_bodies  # noqa: E402
 from console.live.consumer import LiveConsumer, NoSuchPlace  # noqa: E402
+from console.origins import SameOrigin  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
         "http": limit_bodies(http),
-        "websocket": AllowedHostsOriginValidator(
+        "websocket": SameOrigin(
             AuthMiddlewareStack(
                 URLRouter(
                     [path("live/", LiveConsumer.as_asgi()), re_path("", NoSuchPlace.as_asgi())]

@@ -28,10 +28,18 @@ def celery(process: str) -> Command:
     ]
 
 
-def web(host: str, port: int) -> Command:
+def web(host: str, port: int, trusted_proxies: str = "") -> Command:
+    """`trusted_proxies`: addresses whose word on the caller's address is believed."""
+    # Left to itself, uvicorn believes everybody on this machine.
+    believed = (
+        ("--proxy-headers", "--forwarded-allow-ips", trusted_proxies)
+        if trusted_proxies
+        else ("--no-proxy-headers",)
+    )
     return [
         *(sys.executable, "-m", "uvicorn", "console.asgi:application"),
         *("--host", host, "--port", str(port), "--no-server-header", "--no-access-log"),
+        *believed,
         # Browsers hold live connections open for ever; a stop does not wait for them.
         *("--lifespan", "off", "--timeout-graceful-shutdown", "5", "--no-use-colors"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 import time
@@ -76,6 +77,7 @@ class Up:
         self.home = home
         self.host = os.environ.get("PLACET_HOST") or "127.0.0.1"
         self.port = port_from_environment()
+        self.trusted_proxies = trusted_proxies_from_environment()
         self.is_demo = os.environ.get("PLACET_DEMO", "1") != "0"
         self.output = Output()
         self.supervisor = Supervisor(self.output)
@@ -118,7 +120,7 @@ class Up:
             self.output.say(REFUSED.format(home=self.home.path))
         for process in CELERY:
             self._start_celery(process, written[process], is_walled=is_walled)
-        self._add("web", programs.web(self.host, self.port), written["web"])
+        self._add("web", programs.web(self.host, self.port, self.trusted_proxies), written["web"])
 
     def _start_bank(self) -> str:
         port = self.home.ports((BANK,))[BANK]
@@ -205,6 +207,18 @@ def port_from_environment() -> int:
     if not given.isdecimal() or not 0 < int(given) < 65_536:
         raise CannotStart(f"PLACET_PORT is {given!r}; it must be a number from 1 to 65535.")
     return int(given)
+
+
+def trusted_proxies_from_environment() -> str:
+    given = [part.strip() for part in os.environ.get("PLACET_TRUSTED_PROXIES", "").split(",")]
+    for part in filter(None, given):
+        try:
+            ipaddress.ip_network(part)
+        except ValueError:
+            raise CannotStart(
+                f"PLACET_TRUSTED_PROXIES names {part!r}, which is no address of a proxy."
+            ) from None
+    return ",".join(filter(None, given))
 
 
 def is_answering(host: str, port: int) -> bool:
