@@ -66,13 +66,33 @@ def test_a_wrong_password_is_said_in_one_sentence_and_keeps_the_name(world: Worl
 
 def test_too_many_attempts_close_the_door_for_a_while(world: World) -> None:
     visitor = visitors.nobody()
-    for _ in range(5):
+    for _ in range(10):
         try_password(visitor, "bob", "wrong")
 
     locked = try_password(visitor, "bob", PASSWORD)
 
     assert "_auth_user_id" not in visitor.client.session
     assert "too many" in Page(locked).text.lower()
+
+
+def test_nobody_is_locked_out_by_what_others_try_elsewhere(world: World) -> None:
+    stranger = visitors.nobody()
+    for number in range(30):
+        stranger.client.defaults["REMOTE_ADDR"] = f"203.0.113.{number}"
+        try_password(stranger, "bob", "wrong")
+
+    answer = try_password(visitors.nobody(), "bob", PASSWORD)
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+
+
+def test_wrong_passwords_for_one_name_have_an_end_from_wherever_they_come(world: World) -> None:
+    stranger = visitors.nobody()
+    for number in range(101):
+        stranger.client.defaults["REMOTE_ADDR"] = f"203.0.113.{number}"
+        answer = try_password(stranger, "bob", "wrong")
+
+    assert "too many" in Page(answer).text.lower()
 
 
 def test_too_many_requests_get_a_page_that_says_what_to_do(world: World) -> None:
