@@ -14,6 +14,7 @@ from runs import Money, Retry, tool, workflow
 from runs.errors import Denied, Refusal, StepError
 
 SECRET = "bank/payments"
+EMPTY = "The folder is empty: there is nothing to pay"
 
 
 @tool(effect="safe")
@@ -61,12 +62,24 @@ def pay_invoices(run: Any, *, folder: str) -> dict[str, Any]:
     invoices = run.call(read_invoices, folder=folder)
     invoices = _with_earlier_payments(run, invoices)
     sound = [invoice for invoice in invoices if not invoice["findings"]]
-    run.progress(0, len(sound), f"{len(sound)} of {len(invoices)} invoices are sound")
+    run.progress(0, len(sound), _found(len(sound), len(invoices)))
     calls = [run.prepare(send_payment, **_payment(invoice)) for invoice in sound]
     outcomes = run.gather(calls, return_exceptions=True)
-    run.progress(len(sound), len(sound), "Every payment is settled")
     by_file = {i["file"]: _outcome(o) for i, o in zip(sound, outcomes, strict=True)}
-    return _report(folder, invoices, by_file)
+    report = _report(folder, invoices, by_file)
+    run.progress(len(sound), len(sound), _became(report))
+    return report
+
+
+def _found(sound: int, all: int) -> str:
+    return f"{sound} of {all} invoices are sound" if all else EMPTY
+
+
+def _became(report: dict[str, Any]) -> str:
+    """What became of the payments, in counts."""
+    if not report["invoices"]:
+        return EMPTY
+    return ", ".join(f"{report[outcome]} {outcome}" for outcome in ("paid", "denied", "failed"))
 
 
 def _with_earlier_payments(run: Any, invoices: list[dict[str, Any]]) -> list[dict[str, Any]]:

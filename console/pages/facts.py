@@ -12,7 +12,7 @@ from approvals.envelope import phrase
 from approvals.gates import envelope_of, why_not
 from approvals.models import Decision, Gate, Policy
 from console.models import User
-from console.pages import words
+from console.pages import endings, words
 
 
 def facts_of(gate: Gate, person: User) -> dict[str, Any]:
@@ -40,7 +40,10 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
         **standing_of(gate, person, decisions, left),
         "digest": bytes(gate.digest).hex(),
         "phrase": phrase(bytes(gate.digest)),
-        "outcome": outcome_words(gate, amount),
+        "payment": endings.payment_state(gate),
+        "outcome": endings.outcome_words(gate, amount),
+        "reference": endings.reference_of(gate.step),
+        "over_words": endings.over_words(gate, decisions, person),
         "if_approved": if_approved(left),
         "consequences": consequences(gate, left),
     }
@@ -95,14 +98,3 @@ def consequences(gate: Gate, left: int) -> list[tuple[str, str]]:
         ("If you deny", "Nothing is paid. The refusal is final, and the run is told your reason."),
         ("If you approve", if_approved(left)),
     ]
-
-
-def outcome_words(gate: Gate, amount: str) -> str:
-    """What became of a closed gate, as the receipt says it."""
-    sentences = {
-        Gate.Status.APPROVED: f"Enough people approved: the payment of {amount} was cleared, once.",
-        Gate.Status.DENIED: f"The payment of {amount} was refused. Nothing was paid.",
-        Gate.Status.EXPIRED: "Not enough people approved in time. Nothing was paid.",
-        Gate.Status.WITHDRAWN: "The request was withdrawn. Nothing was paid.",
-    }
-    return sentences.get(Gate.Status(gate.status), "")

@@ -19,7 +19,11 @@ from console.pages.guard import is_fragment, page, person_of
 from console.pages.requests import find_requests
 
 MAX_QUERY = 100
-GATE_PARTS = {"standing": "approvals/_standing.html", "people": "approvals/_people.html"}
+GATE_PARTS = {
+    "standing": "approvals/_standing.html",
+    "people": "approvals/_people.html",
+    "asked": "approvals/_asked.html",
+}
 
 
 class DecisionForm(forms.Form):

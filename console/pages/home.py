@@ -17,6 +17,7 @@ from console import access
 from console.models import User
 from console.pages import words
 from console.pages.doubts import Doubt, doubts_of
+from console.pages.endings import find_unpaid, unpaid_words
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.requests import find_requests
 from console.roles import may
@@ -85,8 +86,22 @@ def _nothing(*, is_reviewer: bool, others: int) -> str:
 
 def find_stuck(person: User) -> Iterable[Item]:
     """What does not move until a person does something about it."""
+    yield from _unpaid(person)
     yield from _stuck_runs(person)
     yield from _stuck_steps(person)
+
+
+def _unpaid(person: User) -> Iterable[Item]:
+    for gate in find_unpaid(person)[:SHOWN]:
+        title, text = unpaid_words(gate)
+        yield Item(
+            title=title,
+            text=text,
+            tone="bad",
+            icon="cross",
+            address=reverse("gate", args=[gate.id]),
+            since=gate.step.finished_at,
+        )
 
 
 def _stuck_runs(person: User) -> Iterable[Item]:

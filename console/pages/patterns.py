@@ -130,6 +130,7 @@ def _gates(run: Run, person: User, now: datetime, *, closed: bool = False) -> li
             closed_at=now - timedelta(minutes=index) if closed else None,
         )
         gate.approvals = index % 2  # type: ignore[attr-defined]
+        gate.payment = "paid" if status == "approved" else status  # type: ignore[attr-defined]
         gate.my_note = ("", "you approved", "your own")[index]  # type: ignore[attr-defined]
         found.append(gate)
     return found

@@ -12,6 +12,7 @@ from django.utils import timezone
 from approvals.models import Decision, Gate, Reviewer
 from console import access
 from console.models import User
+from console.pages.endings import payment_state
 from console.roles import may
 
 SHOWN = 50
@@ -66,6 +67,7 @@ def annotated(gates: Iterable[Gate], person: User) -> list[Gate]:
     for gate in found:
         decisions = list(gate.decisions.all())
         gate.approvals = sum(d.verdict == "approve" for d in decisions)  # type: ignore[attr-defined]
+        gate.payment = payment_state(gate)  # type: ignore[attr-defined]
         gate.my_note = _note(gate, decisions, person)  # type: ignore[attr-defined]
     return found
 
@@ -101,8 +103,8 @@ def _closed_just_now() -> Q:
 
 def _with_rows(gates: QuerySet[Gate]) -> QuerySet[Gate]:
     """With what a row of the inbox shows, and without what is large in it."""
-    rows = gates.select_related("run", "requester").prefetch_related("decisions")
-    return rows.defer("envelope", "run__input", "run__result")
+    rows = gates.select_related("step", "run", "requester").prefetch_related("decisions")
+    return rows.defer("envelope", "run__input", "run__result", "step__arguments", "step__result")
 
 
 def _matching(gates: QuerySet[Gate], query: str) -> QuerySet[Gate]:

@@ -17,6 +17,7 @@ from console import access
 from console.models import User
 from console.pages import words
 from console.pages.doubts import Doubt, doubts_of
+from console.pages.endings import end_of
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.requests import annotated
 from console.pages.timeline import Bar, Flow, draw
@@ -90,12 +91,13 @@ def sentence(run: Run) -> str:
     fixed = {
         "ready": "It is queued: a worker takes it up next.",
         "running": "A worker is on it.",
-        "succeeded": "It ended well.",
         "failed": "It failed. What was paid stays paid; nothing further happens.",
         "cancelled": "It was cancelled. What was paid before stays paid.",
         "paused": f"It is paused for a person: {run.waiting_for or 'no reason is recorded'}.",
         "quarantined": "It was set aside, and nothing of it runs until a person has looked at it.",
     }
+    if run.status == "succeeded":
+        return end_of(run)
     if run.status == "waiting":
         return f"It waits for {run.waiting_for}."
     return fixed.get(run.status, "")

@@ -46,6 +46,14 @@ GATE_STATES = {
     "expired": State(word="Expired", icon="clock", tone="calm"),
     "withdrawn": State(word="Withdrawn", icon="stop", tone="calm"),
 }
+PAYMENT_STATES = {
+    **GATE_STATES,
+    "paid": State(word="Paid", icon="check", tone="good"),
+    "cleared": State(word="Approved, on its way", icon="turn", tone="live"),
+    "unpaid": State(word="Approved but not paid", icon="cross", tone="bad"),
+    "in_doubt": State(word="In doubt", icon="question", tone="bad"),
+    "given_up": State(word="Given up in doubt", icon="question", tone="bad"),
+}
 VERDICTS = {
     "approve": State(word="Approved", icon="check", tone="good"),
     "deny": State(word="Denied", icon="cross", tone="bad"),
@@ -59,6 +67,7 @@ STATES = {
     "run": RUN_STATES,
     "step": STEP_STATES,
     "gate": GATE_STATES,
+    "payment": PAYMENT_STATES,
     "decision": VERDICTS,
     "settlement": ANSWERS,
 }

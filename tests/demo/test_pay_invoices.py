@@ -73,6 +73,7 @@ def test_a_denied_payment_is_reported_with_its_reason_and_the_others_are_paid(
     demo.world.decide(second, demo.world.carol)
     report = demo.finish(run)
     assert outcomes(report) == {"1.xml": "denied", "2.xml": "paid"}
+    assert demo.world.run_now(run).progress_note == "1 paid, 1 denied, 0 failed"
     assert "We never ordered this." in report["invoices"][0]["reason"]
     assert [p["reference"] for p in demo.bank.payments()] == ["A-2"]
 
@@ -94,7 +95,9 @@ def test_findings_are_reported_and_nothing_is_proposed_for_them(demo: Demo) -> N
 
 
 def test_an_empty_folder_is_an_empty_report(demo: Demo) -> None:
-    report = demo.finish(demo.start())
+    run = demo.start()
+    report = demo.finish(run)
+    assert "The folder is empty" in demo.world.run_now(run).progress_note
     assert report == {
         "folder": ".",
         "paid": 0,

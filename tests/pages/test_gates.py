@@ -141,7 +141,8 @@ def test_a_closed_gate_is_its_own_receipt(world: World, bob: Visitor, gate: Gate
 
     page = Page(bob.get(f"/gates/{gate.id}/"))
 
-    assert "the payment of €98.70 was cleared" in page.text
+    assert "Paid €98.70 to GB29NWBK60161331926810, at " in page.text
+    assert "Everything that was sent" in page.text
     assert [p.text.split()[:1] for p in page.all("b") if p.text == "bob"] == [["bob"]]
     assert "Succeeded" in page.text
     assert "Approve" not in page.texts("button")

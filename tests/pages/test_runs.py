@@ -98,7 +98,7 @@ def test_the_page_of_a_run_says_what_it_waits_for_and_who_decided(
     world.settle()
 
     text = Page(alice.get(path)).text
-    assert "It ended well." in text
+    assert "It ended, but not every step went well: 1 denied." in text
     assert "Not this one." in text
     assert "by bob" in text
     assert "Decision made" in text

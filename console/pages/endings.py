@@ -1,0 +1,108 @@
+"""What became of what people were asked about: the payment counts, not the vote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import Count, QuerySet
+from django.utils import timezone
+
+from approvals.models import Decision, Gate
+from console.models import User
+from console.pages import words
+from runs import canonical
+from runs.models import Run, Step
+
+UNPAID_LATELY = timedelta(days=7)
+"""How long Home names a payment that was approved and not made."""
+GIVEN_UP = "GivenUp"
+"""The kind of error of a step whose doubt people gave up: it may have been paid."""
+
+
+def payment_state(gate: Gate) -> str:
+    """The state of the payment behind a gate, as `words.PAYMENT_STATES` names it."""
+    if gate.status != Gate.Status.APPROVED:
+        return gate.status
+    step = gate.step
+    if step.status == Step.Status.FAILED and (step.error or {}).get("kind") == GIVEN_UP:
+        return "given_up"
+    states: dict[str, str] = {
+        Step.Status.SUCCEEDED: "paid",
+        Step.Status.FAILED: "unpaid",
+        Step.Status.CANCELLED: "unpaid",
+        Step.Status.IN_DOUBT: "in_doubt",
+    }
+    return states.get(step.status, "cleared")
+
+
+def outcome_words(gate: Gate, amount: str) -> str:
+    """What became of a closed gate's payment, in a sentence; a paid one has its own line."""
+    reason = (gate.step.error or {}).get("message", "")
+    sentences = {
+        "cleared": f"Enough people approved. The payment of {amount} is on its way.",
+        "unpaid": f"The payment of {amount} was approved, but not made. "
+        f"{reason or 'Its run was cancelled.'}",
+        "in_doubt": f"Nobody knows whether {amount} was paid: people must find out.",
+        "given_up": f"Nobody could find out whether {amount} was paid. {reason}",
+        "denied": f"The payment of {amount} was refused. Nothing was paid.",
+        "expired": "Not enough people approved in time. Nothing was paid.",
+        "withdrawn": "The request was withdrawn. Nothing was paid.",
+    }
+    return sentences.get(payment_state(gate), "")
+
+
+def reference_of(step: Step) -> str:
+    """The reference in a step's result, where it has one: the provider's word for the payment."""
+    result: Any = None if step.result is None else canonical.decode(step.result)
+    if not isinstance(result, dict):
+        return ""
+    named = (v for k, v in result.items() if k == "reference" or k.endswith("_reference"))
+    return next((value for value in named if isinstance(value, str)), "")
+
+
+def over_words(gate: Gate, decisions: Sequence[Decision], person: User) -> str:
+    """Why nothing is left to decide, for who is looking while it closes; "" while it is open."""
+    voted = decisions[-1].person if decisions else None
+    last = "You" if voted == person else str(voted)
+    sentences = {
+        Gate.Status.APPROVED: f"{last} approved this just now; nothing is left to decide.",
+        Gate.Status.DENIED: f"{last} denied this just now; nothing is left to decide.",
+        Gate.Status.EXPIRED: "The time is up; nothing is left to decide.",
+        Gate.Status.WITHDRAWN: "The request was withdrawn; nothing is left to decide.",
+    }
+    return sentences.get(Gate.Status(gate.status), "")
+
+
+def end_of(run: Run) -> str:
+    """How a run ended that reached its end: well, or with so many steps that did not."""
+    steps = Step.objects.filter(tenant=run.tenant, run=run).order_by()
+    counts = dict(steps.values_list("status").annotate(Count("id")))
+    bad = [
+        f"{counts[status]} {word}"
+        for status, word in (("denied", "denied"), ("failed", "failed"), ("cancelled", "cancelled"))
+        if counts.get(status)
+    ]
+    if not bad:
+        return "It ended well."
+    return f"It ended, but not every step went well: {', '.join(bad)}."
+
+
+def find_unpaid(person: User) -> QuerySet[Gate]:
+    """Payments that people approved lately and that were not made, newest first."""
+    since = timezone.now() - UNPAID_LATELY
+    gates = Gate.objects.filter(
+        tenant=person.tenant, status=Gate.Status.APPROVED, closed_at__isnull=False
+    )
+    failed = gates.filter(step__status=Step.Status.FAILED, step__finished_at__gt=since)
+    return failed.select_related("step").order_by("-step__finished_at")
+
+
+def unpaid_words(gate: Gate) -> tuple[str, str]:
+    """Title and text of such a payment on Home."""
+    paid = words.money(gate.amount_minor, gate.currency)
+    is_known = payment_state(gate) == "unpaid"
+    title = "Approved but not paid" if is_known else "Approved, and given up in doubt"
+    reason = (gate.step.error or {}).get("message", "")
+    return title, f"{paid} to {gate.payee_name or gate.payee}. {reason}"
