@@ -1,0 +1,67 @@
+"""What attackers try by SQL, with the rights of one process."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any
+
+import psycopg
+import pytest
+from django.conf import settings
+
+from approvals.decisions import SEAL_TAG
+from approvals.models import Gate
+from runs.models import new_id
+from tests.harness import World
+
+PROCESSES = ("placet_web", "placet_worker", "placet_executor")
+ALL_PROCESSES = (*PROCESSES, "placet_gatekeeper", "placet_auditor")
+Attack = tuple[str, list[Any]]
+
+
+def refusal(world: World, role: str, *attacks: Attack) -> str:
+    """Runs statements in one transaction as a role; returns what the database answered."""
+    url = world.servers.database_url(role)
+    with psycopg.connect(url) as attacker, pytest.raises(psycopg.Error) as refused:
+        for statement, values in attacks:
+            attacker.execute(statement, values)
+        attacker.commit()
+    return str(refused.value)
+
+
+def parked(world: World, **input: Any) -> Gate:
+    run = world.park_at_gates(5000, **input)
+    (gate,) = world.gates(run)
+    return gate
+
+
+def forged(gate: Gate, person: Any, *, seal: bytes, verdict: str = "approve") -> Attack:
+    return (
+        "INSERT INTO approvals_decision (id, tenant, gate_id, person_id, verdict, reason, digest,"
+        " method, seal, decided_at, writer)"
+        " VALUES (%s, %s, %s, %s, %s, 'forged', %s, 'confirm', %s, now(), '')",
+        [new_id(), gate.tenant, gate.id, person.pk, verdict, bytes(gate.digest), seal],
+    )
+
+
+def clearance(gate: Gate, id: Any) -> Attack:
+    return (
+        "INSERT INTO approvals_clearance (id, tenant, step_id, gate_id, digest, expires_at)"
+        " VALUES (%s, %s, %s, %s, %s, now() + interval '1 hour')",
+        [id, gate.tenant, gate.step_id, gate.id, bytes(gate.digest)],
+    )
+
+
+def claim(gate: Gate) -> Attack:
+    return (
+        "UPDATE runs_step SET status = 'running', attempt = attempt + 1 WHERE id = %s",
+        [gate.step_id],
+    )
+
+
+def proper_seal(gate: Gate, person: Any, verdict: str = "approve") -> bytes:
+    words = hashlib.sha256(b"forged").hexdigest()
+    told = f"{gate.id}|{person.pk}|{verdict}|{words}|".encode()
+    message = SEAL_TAG + told + bytes(gate.digest)
+    return hmac.new(bytes.fromhex(settings.PLACET_SEAL_KEY), message, hashlib.sha256).digest()
