@@ -25,16 +25,19 @@ DUE = """
 """
 # What a lost hint or a changed policy may have left behind, page by page over all of it.
 LOST = """
-    SELECT s.id FROM runs_step s
-    LEFT JOIN approvals_gate g ON g.step_id = s.id
-    LEFT JOIN approvals_clearance c ON c.step_id = s.id
-    WHERE s.id > %(after)s AND s.is_money AND (
-        (s.status = 'held' AND (g.id IS NULL
-            OR EXISTS (SELECT FROM approvals_decision d WHERE d.gate_id = g.id)))
-        OR (s.status = 'ready' AND s.attempt = 0 AND c.expires_at <= clock_timestamp()))
-    UNION ALL
-    SELECT s.id FROM approvals_gate g JOIN runs_step s ON s.id = g.step_id
-    WHERE s.id > %(after)s AND g.status = 'open' AND s.status <> 'held'
+    (SELECT s.id FROM runs_step s LEFT JOIN approvals_gate g ON g.step_id = s.id
+     WHERE s.status = 'held' AND s.is_money AND s.id > %(after)s AND (g.id IS NULL
+        OR EXISTS (SELECT FROM approvals_decision d WHERE d.gate_id = g.id))
+     ORDER BY s.id LIMIT %(most)s)
+    UNION
+    (SELECT s.id FROM runs_step s JOIN approvals_clearance c ON c.step_id = s.id
+     WHERE s.status = 'ready' AND s.is_remote AND s.is_money AND s.id > %(after)s
+       AND s.attempt = 0 AND c.expires_at <= clock_timestamp()
+     ORDER BY s.id LIMIT %(most)s)
+    UNION
+    (SELECT s.id FROM approvals_gate g JOIN runs_step s ON s.id = g.step_id
+     WHERE g.status = 'open' AND s.status <> 'held' AND s.id > %(after)s
+     ORDER BY s.id LIMIT %(most)s)
     ORDER BY 1 LIMIT %(most)s
 """
 FIRST = UUID(int=0)

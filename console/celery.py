@@ -61,6 +61,7 @@ app.conf.update(
 
 _broken_until = 0.0
 _sent = 0
+_children = 1
 _sweepers: list[Any] = []
 
 
@@ -84,8 +85,10 @@ def keep_logging(**_: Any) -> None:
 
 
 @celery.signals.worker_ready.connect
-def start_sweepers(**_: Any) -> None:
+def start_sweepers(sender: Any = None, **_: Any) -> None:
     """The sweeps of this process, in a thread of the parent."""
+    global _children
+    _children = getattr(getattr(sender, "pool", None), "limit", None) or 1
     from approvals import tasks
     from runs import recovery, settlements
     from runs.sweeper import Seldom, Sweeper
@@ -136,6 +139,9 @@ def heard(sweep: Any) -> Any:
     hearing = Hearing()
 
     def watched() -> int:
+        if len(state.active_requests) >= _children:
+            # Whoever is free next goes on with whatever is ready; hints would only pile up.
+            return 0
         found = int(sweep())
         if hearing.is_deaf(found):
             logger.error("This worker hears nothing from the broker; it ends, to be restarted.")

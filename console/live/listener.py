@@ -53,7 +53,9 @@ async def _listen_for_ever() -> None:
             failures += 1
             if failures == 1:
                 logger.warning("Live updates pause: %s. Pages look by themselves.", error)
-        await asyncio.sleep(random.uniform(0, min(CAP_SECONDS, BASE_SECONDS * 2**failures)))
+        await asyncio.sleep(
+            random.uniform(0, min(CAP_SECONDS, BASE_SECONDS * 2 ** min(failures, 10)))
+        )
 
 
 async def _hints() -> Any:
