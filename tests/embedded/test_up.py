@@ -300,3 +300,43 @@ def test_the_doctor_of_a_place_never_started_says_how_to_start(tmp_path: Path) -
 def test_a_broken_module_of_workflows_is_said_in_one_sentence(tmp_path: Path) -> None:
     said = up_refuses(tmp_path / "home", PLACET_WORKFLOWS="nobodys_workflows")
     assert "PLACET_WORKFLOWS names 'nobodys_workflows', which cannot be imported: No module" in said
+
+
+def test_behind_the_walls_worker_gatekeeper_and_executor_do_their_work(tmp_path: Path) -> None:
+    """The demo's run opens gates; one is approved in a terminal, and its payment is made."""
+    placet = Placet(tmp_path / "home")
+    placet.start()
+    try:
+        placet.wait_until_up()
+        placet.wait_for(lambda: bool(ask(placet, "SELECT id FROM approvals_gate")))
+        ((gate,),) = ask(
+            placet,
+            "SELECT id FROM approvals_gate WHERE quorum = 1 AND status = 'open' ORDER BY id LIMIT 1",
+        )
+        done = subprocess.run(
+            [
+                sys.executable,
+                "manage.py",
+                "decide",
+                str(gate),
+                "--user",
+                "bob",
+                "--approve",
+                "--yes",
+            ],
+            env=placet.environment()
+            | {"PLACET_PASSWORD": (placet.home / "demo-password").read_text().strip()},
+            cwd=BASE_DIR,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        made = (
+            "SELECT s.id FROM runs_step s JOIN approvals_gate g ON g.step_id = s.id"
+            f" WHERE g.id = '{gate}' AND s.status = 'succeeded'"
+        )
+        placet.wait_for(lambda: bool(ask(placet, made)))
+    finally:
+        assert placet.stop() == 0
