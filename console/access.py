@@ -165,6 +165,7 @@ def find_audit(
     person: User,
     *,
     action: str = "",
+    verdict: str = "",
     actor: str = "",
     cursor: str = "",
     limit: int = DEFAULT_PAGE_SIZE,
@@ -174,6 +175,8 @@ def find_audit(
     entries = AuditEntry.objects.using("auditor").filter(tenant=person.tenant)
     if action:
         entries = entries.filter(action=action)
+    if verdict:
+        entries = entries.filter(detail__verdict=verdict)
     if actor:
         entries = entries.filter(actor=actor)
     return _page(entries, "at", cursor=cursor, limit=limit, newest_first=True)

@@ -31,11 +31,13 @@ def start(
     workflow: str,
     input: dict[str, Any],
     idempotency_key: str | None = None,
+    actor: str = "",
     request: HttpRequest | None = None,
 ) -> tuple[Run, bool]:
     """The started run, and whether this call created it (else the key had done so before).
 
-    Raises `access.Forbidden`, and whatever `runs.lifecycle.start_run` refuses with.
+    `actor` is whom the audit names, where that is not the person. Raises
+    `access.Forbidden`, and whatever `runs.lifecycle.start_run` refuses with.
     """
     access.require(person, "runs.start")
     with transaction.atomic():
@@ -49,6 +51,7 @@ def start(
         if was_created:
             audit.record(
                 person=person,
+                actor=actor,
                 action="run_started",
                 subject=f"Run of {workflow}",
                 subject_id=run.id,
@@ -108,7 +111,15 @@ def decide_at_gate(
                 action="decided",
                 subject=f"Gate of {gate.tool}",
                 subject_id=gate.id,
-                detail={"verdict": verdict, "digest": digest, "run": str(gate.run_id)},
+                detail={
+                    "verdict": verdict,
+                    "amount_minor": gate.amount_minor,
+                    "currency": gate.currency,
+                    "payee": gate.payee,
+                    "payee_name": gate.payee_name,
+                    "digest": digest,
+                    "run": str(gate.run_id),
+                },
                 request=request,
             )
     return decision

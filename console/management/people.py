@@ -23,6 +23,11 @@ def person_named(username: str) -> User:
     return person
 
 
+def acting_for(person: User) -> str:
+    """Whom the audit names when nobody has proved to be the person."""
+    return f"manage.py (for {person.get_username()})"
+
+
 def prove(person: User) -> None:
     """Ask for the person's own password. Raises `CommandError` when it is not theirs.
 

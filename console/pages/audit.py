@@ -10,7 +10,7 @@ from console import access
 from console.models import AuditEntry
 from console.pages.guard import page, person_of
 from console.pages.paging import first_page, next_page
-from console.pages.words import ACTIONS
+from console.pages.words import ACTIONS, VERDICTS, money
 
 ABOUT = {
     "run_started": "run",
@@ -18,27 +18,40 @@ ABOUT = {
     "decided": "gate",
 }
 MAX_FILTER = 150
+DECIDED = {f"decided:{verdict}": state.word for verdict, state in VERDICTS.items()}
+"""The filter tells approvals from denials, which are one action with two verdicts."""
 
 
 @page("audit.view")
 def audit(request: HttpRequest) -> HttpResponse:
     filters = {name: request.GET.get(name, "").strip()[:MAX_FILTER] for name in ("actor", "action")}
     cursor = request.GET.get("cursor", "")
+    action, _, verdict = filters["action"].partition(":")
     page = access.find_audit(
-        person_of(request), actor=filters["actor"], action=filters["action"], cursor=cursor
+        person_of(request), actor=filters["actor"], action=action, verdict=verdict, cursor=cursor
     )
     for entry in page.items:
+        entry.decided = _decided(entry)  # type: ignore[attr-defined]
         entry.address_of_subject = _address(entry)  # type: ignore[attr-defined]
     context = {
         "page": page,
         "filters": filters,
         "is_filtered": any(filters.values()),
-        "actions": ACTIONS.items(),
+        "actions": (ACTIONS | DECIDED).items(),
         "is_later_page": bool(cursor),
         "first_page": first_page(request),
         "next_page": next_page(request, page.next_cursor),
     }
     return render(request, "console/audit.html", context)
+
+
+def _decided(entry: AuditEntry) -> str:
+    """What was decided: the verdict, the amount and the payee."""
+    detail = entry.detail
+    if entry.action != "decided" or "amount_minor" not in detail:
+        return ""
+    paid = money(detail["amount_minor"], detail["currency"])
+    return f"{VERDICTS[detail['verdict']].word} {paid} to {detail['payee_name'] or detail['payee']}"
 
 
 def _address(entry: AuditEntry) -> str:

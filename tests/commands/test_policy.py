@@ -23,7 +23,36 @@ def test_amounts_are_decimals_of_the_currency_or_minor_units(world: World) -> No
         assert (policy.quorum, policy.expires_after_seconds) == (2, 72 * 3600)
     listed = as_owner("policy", "list").out
     assert "10,000.50 EUR" in listed and "2 of payments" in listed
-    assert AuditEntry.objects.filter(action="policy_published").count() == 2
+    first, second = AuditEntry.objects.filter(action="policy_published")
+    assert (
+        first.detail
+        == second.detail
+        == {
+            "tool": "pay",
+            "currency": "EUR",
+            "above_minor": 50_000,
+            "up_to_minor": 1_000_050,
+            "group": "payments",
+            "quorum": 2,
+            "expires_after_seconds": 72 * 3600,
+        }
+    )
+
+
+def test_a_tool_that_nothing_declares_is_a_slip_unless_it_is_meant(world: World) -> None:
+    line = ("policy", "add", "New", *RULE, "--up-to", "10", "--tool")
+    for name in ("pya", "add"):
+        assert f"No tool named '{name}' that moves money" in as_owner(*line, name).refusal
+    said = as_owner(*line, "pay_later", "--unknown-tool")
+    assert Policy.objects.get(id=said.out.strip()).tool == "pay_later"
+
+
+def test_a_group_that_is_too_small_for_its_rule_is_named(world: World) -> None:
+    line = ("policy", "add", "Small", *RULE, "--up-to", "10", "--tenant", world.tenant)
+    assert as_owner(*line).err == ""
+    said = as_owner(*line, "--quorum", "3")
+    assert "The rule needs 3 of payments, which has 2" in said.err
+    assert Policy.objects.filter(id=said.out.strip()).exists()
 
 
 def test_a_currency_without_decimals_takes_none(world: World) -> None:

@@ -18,7 +18,8 @@ def test_a_start_prints_the_id_and_is_audited(world: World) -> None:
     started = Run.objects.get()
     assert said.out == f"{started.id}\n"
     assert started.requested_by == world.alice
-    assert AuditEntry.objects.get().action == "run_started"
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.actor) == ("run_started", "manage.py (for alice)")
 
 
 def test_the_input_may_be_in_a_file_and_the_key_starts_once(world: World, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_a_new_token_is_all_that_is_printed_and_opens_what_it_says(world: World)
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.actor, entry.subject_id) == (
         "token_created",
-        "alice",
+        "manage.py (for alice)",
         str(token.id),
     )
     assert plain not in str(entry.detail) + entry.subject

@@ -25,6 +25,23 @@ def test_entries_are_found_by_person_and_deed(world: World) -> None:
     assert "No entry matches" in Page(dave.get("/audit/", actor="nobody")).text
 
 
+def test_decisions_say_the_verdict_the_amount_and_the_payee(world: World) -> None:
+    gates = world.gates(world.park_at_gates(9870, 148_750))
+    bob = visit_as(world.bob)
+    for gate, verdict in zip(gates, ("approve", "deny"), strict=True):
+        form = {"digest": bytes(gate.digest).hex(), "reason": "So.", "step": "confirmed"}
+        bob.post(f"/gates/{gate.id}/decide/", verdict=verdict, **form)
+    dave = visit_as(world.dave)
+    approved = f"Approved €98.70 to {gates[0].payee}"
+    denied = f"Denied €1,487.50 to {gates[1].payee}"
+
+    both = Page(dave.get("/audit/", action="decided")).text
+    assert approved in both and denied in both
+    only = Page(dave.get("/audit/", action="decided:deny"))
+    assert denied in only.text and approved not in only.text
+    assert [o.text for o in only.all("option") if "selected" in o.attributes] == ["Denied"]
+
+
 def test_entries_are_read_page_by_page(world: World) -> None:
     for _ in range(60):
         enter(world, "bob", "signed_in")

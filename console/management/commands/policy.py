@@ -10,13 +10,14 @@ from django.core.management.base import CommandError
 from django.db import transaction
 
 from approvals.errors import PolicyRefused
-from approvals.models import Policy
+from approvals.models import Policy, Reviewer
 from approvals.policies import publish_policy, retire_policy
 from console import audit
 from console.management.money import minor_units, money
 from console.management.people import plain, table
 from console.management.plain import PlainCommand
 from console.models import DEFAULT_TENANT
+from runs.models import Declaration
 
 MAX_NAME_LENGTH = 128
 MAX_GROUP_LENGTH = 63
@@ -40,6 +41,9 @@ class Command(PlainCommand):
         limit.add_argument("--up-to-minor", type=int, help="the same in minor units")
         add.add_argument("--group", required=True, help="whose members decide")
         add.add_argument("--quorum", type=int, required=True, help="how many must approve")
+        add.add_argument(
+            "--unknown-tool", action="store_true", help="publish it before the tool is declared"
+        )
         add.add_argument("--expires-hours", type=int, default=72, help="silence is refusal")
         verbs.add_parser("list", help="the rules, in the order they are tried")
         retire = verbs.add_parser("retire", help="no longer apply a rule to new gates")
@@ -56,6 +60,7 @@ class Command(PlainCommand):
     @transaction.atomic
     def _add(self, options: dict[str, Any]) -> None:
         _check(options)
+        _check_tool(options)
         above, up_to = _band(options)
         try:
             policy = publish_policy(
@@ -73,6 +78,16 @@ class Command(PlainCommand):
             raise CommandError(plain(str(error))) from None
         _record(policy, "policy_published")
         self.stdout.write(str(policy.id))
+        self._warn(policy)
+
+    def _warn(self, policy: Policy) -> None:
+        group = Reviewer.objects.filter(tenant=policy.tenant, group=policy.group)
+        members = group.filter(person__is_active=True).count()
+        if members < policy.quorum:
+            self.stderr.write(
+                f"The rule needs {policy.quorum} of {plain(policy.group)}, which has {members}:"
+                " until people are added, its payments are held."
+            )
 
     @transaction.atomic
     def _retire(self, given: str) -> None:
@@ -115,6 +130,15 @@ def _check(options: dict[str, Any]) -> None:
             raise CommandError(f"The {name} must be 1 to {most} printable characters.")
 
 
+def _check_tool(options: dict[str, Any]) -> None:
+    declared = Declaration.objects.filter(is_money=True, is_current=True, tool=options["tool"])
+    if not options["unknown_tool"] and not declared.exists():
+        raise CommandError(
+            f"No tool named {options['tool']!r} that moves money is declared; say --unknown-tool"
+            " to publish a rule for one that will be."
+        )
+
+
 def _band(options: dict[str, Any]) -> tuple[int, int]:
     try:
         return _amount(options, "above"), _amount(options, "up_to")
@@ -137,5 +161,13 @@ def _record(policy: Policy, action: str) -> None:
         action=action,
         subject=policy.name,
         subject_id=policy.id,
-        detail={"tool": policy.tool, "currency": policy.currency, "quorum": policy.quorum},
+        detail={
+            "tool": policy.tool,
+            "currency": policy.currency,
+            "above_minor": policy.above_minor,
+            "up_to_minor": policy.up_to_minor,
+            "group": policy.group,
+            "quorum": policy.quorum,
+            "expires_after_seconds": policy.expires_after_seconds,
+        },
     )

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError
 
 from console import access, deeds, strictjson
-from console.management.people import person_named, plain
+from console.management.people import acting_for, person_named, plain
 from console.management.plain import PlainCommand
 from console.models import User
 from console.roles import OPERATOR
@@ -35,7 +35,11 @@ class Command(PlainCommand):
         person = person_named(options["user"]) if options["user"] else _only_operator()
         try:
             run, was_created = deeds.start(
-                person, workflow=workflow, input=given, idempotency_key=key
+                person,
+                workflow=workflow,
+                input=given,
+                idempotency_key=key,
+                actor=acting_for(person),
             )
         except (access.Refused, errors.Refused, errors.NotCanonical) as refusal:
             raise CommandError(plain(str(refusal))) from None

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from console import audit
-from console.management.people import person_named, plain, table
+from console.management.people import acting_for, person_named, plain, table
 from console.management.plain import PlainCommand
 from console.models import ApiToken
 from console.tokens import SCOPES, UnknownScope, create_token, revoke_token
@@ -56,10 +56,11 @@ class Command(PlainCommand):
             raise CommandError(str(error)) from None
         audit.record(
             person=person,
+            actor=acting_for(person),
             action="token_created",
             subject=f"Token {token.name or token.id}",
             subject_id=token.id,
-            detail={"scopes": token.scopes, "by": "manage.py"},
+            detail={"scopes": token.scopes},
         )
         self.stdout.write(text)
 
@@ -73,10 +74,10 @@ class Command(PlainCommand):
             raise CommandError("The token was revoked before.")
         audit.record(
             person=token.person,
+            actor=acting_for(token.person),
             action="token_revoked",
             subject=f"Token {token.name or token.id}",
             subject_id=token.id,
-            detail={"by": "manage.py"},
         )
         self.stdout.write(f"Token {token.id} of {token.person.username} is revoked.")
 
