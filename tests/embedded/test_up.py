@@ -311,7 +311,7 @@ def test_behind_the_walls_worker_gatekeeper_and_executor_do_their_work(tmp_path:
         placet.wait_for(lambda: bool(ask(placet, "SELECT id FROM approvals_gate")))
         ((gate,),) = ask(
             placet,
-            "SELECT id FROM approvals_gate WHERE quorum = 1 AND status = 'open' ORDER BY id LIMIT 1",
+            "SELECT id FROM approvals_gate WHERE quorum = 1 AND status = 'open' LIMIT 1",
         )
         done = subprocess.run(
             [
