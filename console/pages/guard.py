@@ -13,7 +13,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllow
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
-from django_htmx.http import HttpResponseClientRefresh
 
 from console import access
 from console.models import User
@@ -74,8 +73,8 @@ def _answer(view: View, request: HttpRequest, *args: Any, **kwargs: Any) -> Http
 
 def _to_sign_in(request: HttpRequest) -> HttpResponse:
     if is_fragment(request):
-        # A fragment cannot show the sign-in page; the whole page has to go there.
-        return HttpResponseClientRefresh()
+        # The page stays as it is, with what was typed into it: `live.js` says what happened.
+        return HttpResponse("Your session has ended. Sign in again.", status=401)
     return redirect_to_login(request.get_full_path() if request.method in READS else "/")
 
 

@@ -82,6 +82,27 @@ function wayTo(element, part) {
   return href ? `a[href="${CSS.escape(href)}"]` : "";
 }
 
+// A lost session must not take away what was typed: the page stays and says so. When the same
+// person has signed in again elsewhere, the forms get the new session's token.
+const sessionOver = document.getElementById("session-over");
+
+document.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.xhr.status === 401 && sessionOver) sessionOver.hidden = false;
+});
+
+async function resume() {
+  const answer = await fetch(location.pathname + location.search, { credentials: "same-origin" });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const token = page.querySelector("[name=csrfmiddlewaretoken]")?.value;
+  if (page.getElementById("session-over")?.dataset.person !== sessionOver.dataset.person) return;
+  for (const field of document.querySelectorAll("[name=csrfmiddlewaretoken]")) field.value = token;
+  sessionOver.hidden = true;
+}
+
+document.addEventListener("htmx:afterRequest", (event) => {
+  if (event.detail.successful && sessionOver && !sessionOver.hidden) resume();
+});
+
 document.addEventListener("htmx:configRequest", (event) => {
   const seq = event.detail.elt.querySelector?.("[data-seq]")?.dataset.seq;
   if (event.detail.elt.dataset.live && seq) event.detail.parameters.after = seq;

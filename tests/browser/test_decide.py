@@ -29,7 +29,7 @@ def test_bob_decides_within_a_minute_of_signing_in(world: World, console: Consol
     page.get_by_role("button", name="Approve").click()
     expect(page.get_by_text("You approved this request.")).to_be_visible()
     world.settle()
-    expect(page.get_by_text("the payment of €98.70 was cleared")).to_be_visible()
+    expect(page.get_by_text("Paid €98.70 to")).to_be_visible()
 
     assert time.monotonic() - begin < 60
     assert [entry["amount_minor"] for entry in ledger("paid")] == [9870]
@@ -68,7 +68,7 @@ def test_everything_works_without_scripts(world: World, console: Console) -> Non
     page.get_by_role("button", name="Approve").click()
     world.settle()
     page.reload()
-    expect(page.get_by_text("the payment of €42.00 was cleared")).to_be_visible()
+    expect(page.get_by_text("Paid €42.00 to")).to_be_visible()
 
     page.locator("#account summary").click()
     page.get_by_role("button", name="Dark").click()
@@ -141,3 +141,43 @@ def test_no_single_key_decides(world: World, console: Console, where: str) -> No
 
     assert not Decision.objects.exists()
     assert "confirm" not in page.title().lower()
+
+
+def test_what_is_typed_stays_when_a_colleague_decides(world: World, console: Console) -> None:
+    gate = world.gates(world.park_at_gates(9870))[0]
+    page = console.open("carol")
+    page.goto(f"/gates/{gate.id}/")
+    wait_for_live(page)
+    page.get_by_label("Reason").fill("Half a sent")
+    world.decide(gate, world.bob)
+    world.settle()
+
+    said = "bob approved this just now; nothing is left to decide."
+    expect(page.get_by_role("heading", name=said)).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text=said)).to_have_count(1)
+    typed = page.get_by_label("What you had typed")
+    expect(typed).to_have_value("Half a sent")
+    expect(typed).not_to_be_editable()
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+
+
+def test_a_lost_session_is_said_and_takes_nothing_away(world: World, console: Console) -> None:
+    gate = world.gates(world.park_at_gates(9870))[0]
+    page = console.open("bob")
+    page.goto(f"/gates/{gate.id}/")
+    wait_for_live(page)
+    page.get_by_label("Reason").fill("Half a sentence")
+    kept = page.context.cookies()
+    page.context.clear_cookies()
+    page.evaluate("window.htmx.trigger('#standing', 'pull')")
+
+    banner = page.get_by_role("alert").filter(has_text="Your session has ended.")
+    expect(banner.get_by_role("link", name="Sign in again")).to_have_attribute("target", "_blank")
+    expect(page.get_by_label("Reason")).to_have_value("Half a sentence")
+    console.faults.clear()  # Chromium reports the 401 of the part.
+
+    page.context.add_cookies(kept)  # type: ignore[arg-type]
+    page.evaluate("window.htmx.trigger('#standing', 'pull')")
+    expect(banner).to_be_hidden()
+    page.get_by_role("button", name="Deny").click()
+    expect(page.get_by_text("You denied this request.")).to_be_visible()

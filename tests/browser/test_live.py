@@ -80,7 +80,7 @@ def test_a_gate_that_others_close_takes_its_buttons_away(world: World, console: 
     world.decide(gate, world.carol)
     world.settle()
 
-    expect(page.get_by_text("the payment of €98.70 was cleared")).to_be_visible()
+    expect(page.get_by_text("Paid €98.70 to")).to_be_visible()
     expect(page.locator("#standing").get_by_text("Succeeded")).to_be_visible()
     expect(page.get_by_role("button", name="Approve")).to_be_hidden()
 

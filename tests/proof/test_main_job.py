@@ -117,7 +117,7 @@ def test_the_first_visit_finds_payments_to_decide_and_none_made(visit: Visit) ->
 def test_an_approval_pays_exactly_what_was_shown_and_once(visit: Visit) -> None:
     page = visit.approve("bob", PAID)
     visit.wait_for_payments(PAID)
-    expect(page.get_by_text("the payment of €1,487.50 was cleared, once")).to_be_visible()
+    expect(page.get_by_text("Paid €1,487.50 to")).to_be_visible()
     (payment,) = visit.payments()
     assert (payment["iban"], payment["amount_minor"], payment["currency"]) == (PAID, 148_750, "EUR")
     assert visit.performed_by_key() == [1]
