@@ -16,7 +16,7 @@ from console import access, deeds
 from console.pages.facts import facts_of
 from console.pages.faults import focus_first
 from console.pages.guard import is_fragment, page, person_of
-from console.pages.requests import find_requests
+from console.pages.requests import find_requests, next_for
 
 MAX_QUERY = 100
 GATE_PARTS = {
@@ -66,7 +66,8 @@ def gate(request: HttpRequest, id: UUID) -> HttpResponse:
     if part and is_fragment(request):
         return render(request, part, context)
     form = DecisionForm(initial={"digest": facts["digest"]})
-    return render(request, "approvals/gate.html", context | {"form": form})
+    context |= {"form": form, "next_gate": next_for(person)}
+    return render(request, "approvals/gate.html", context)
 
 
 @page("gates.decide", methods=("POST",), instead="gate")

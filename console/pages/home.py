@@ -47,8 +47,9 @@ def home(request: HttpRequest) -> HttpResponse:
     if not may(person, "runs.view"):
         return render(request, "console/no_role.html")
     context = overview(person)
-    template = "console/_overview.html" if is_fragment(request) else "console/home.html"
-    return render(request, template, context)
+    is_part = is_fragment(request)
+    template = "console/_overview.html" if is_part else "console/home.html"
+    return render(request, template, context | {"is_part": is_part})
 
 
 def overview(person: User) -> dict[str, Any]:

@@ -42,6 +42,13 @@ def count_for(person: User) -> int:
     return _eligible(person).filter(_is_live()).count()
 
 
+def next_for(person: User) -> Gate | None:
+    """The request that this person may decide and that expires first."""
+    if not may(person, "gates.decide"):
+        return None
+    return _eligible(person).filter(_is_live()).order_by("expires_at", "id").only("id").first()
+
+
 def find_requests(person: User, query: str = "") -> Requests:
     access.require(person, "gates.view")
     gates = _matching(_gates(person), query)

@@ -10,6 +10,7 @@ from approvals.models import Gate
 from runs import canonical
 from runs.models import Step
 from tests.harness import World
+from tests.pages import visitors
 from tests.pages.visitors import Page, Visitor
 
 REFUSAL = "the account is closed"
@@ -79,6 +80,32 @@ def test_a_denied_one_speaks_of_what_was_asked(world: World, bob: Visitor, gate:
     assert "What was asked" in page.texts("h2")
     (said,) = [p for p in page.all("p") if "data-announcement" in p.attributes]
     assert said.text == "carol denied this just now; nothing is left to decide."
+
+
+def test_after_a_decision_the_next_request_is_one_click_away(world: World, bob: Visitor) -> None:
+    first, second = world.gates(world.park_at_gates(9870, 4200))
+    world.decide(first, world.bob)
+
+    (link,) = [a for a in Page(bob.get(f"/gates/{first.id}/")).all("a") if "Next" in a.text]
+    assert (link.attributes["href"], link.text) == (f"/gates/{second.id}/", "Next request (1 left)")
+
+    world.decide(second, world.bob)
+    text = Page(bob.get(f"/gates/{second.id}/")).text
+    assert "Next request" not in text and "Back to the inbox" in text
+
+
+def test_the_count_on_home_is_renewed_with_the_list(bob: Visitor, gate: Gate) -> None:
+    part = bob.get("/", part=True).content.decode()
+    assert '<p class="lede" id="summary" hx-swap-oob="true">1 payment waits for you.' in part
+    assert "hx-swap-oob" not in bob.get("/").content.decode()
+
+
+def test_after_a_wrong_password_the_password_has_the_focus(world: World) -> None:
+    form = {"login": "bob", "password": "wrong"}
+    page = Page(visitors.nobody().post("/accounts/login/", **form))
+    assert [e.attributes["name"] for e in page.elements if "autofocus" in e.attributes] == [
+        "password"
+    ]
 
 
 def test_the_reference_is_the_providers(world: World, gate: Gate) -> None:
