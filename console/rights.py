@@ -38,7 +38,7 @@ CONSOLE: runs.rights.Grants = {
         "console_idempotentrequest": ["SELECT", "INSERT", "UPDATE (status, body)", "DELETE"],
         "console_auditentry": [
             "SELECT",
-            "INSERT (id, tenant, at, actor, action, subject, subject_id, detail, address)",
+            "INSERT (id, tenant, actor, action, subject, subject_id, detail, address)",
         ],
         "auth_group": ["SELECT"],
         "auth_group_permissions": ["SELECT"],

@@ -8,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 
 from approvals.models import Decision
 from console.models import AuditEntry
-from runs import points
 from runs.models import Run
 from tests.api import callers
 from tests.harness import World, admin
@@ -24,16 +23,16 @@ START = {"workflow": "adding", "input": {"numbers": [1]}}
 def inside(alice: callers.Caller) -> Iterator[Callable[[Callable[[], Any]], None]]:
     """Lets something happen once the run is written, and before the call commits."""
 
-    def happen(deed: Callable[[], Any]) -> None:
-        def observer(point: str) -> None:
-            if point == "committed:run.started":
-                points.observer = None
-                deed()
+    waiting: list[Callable[[], Any]] = []
 
-        points.observer = observer
+    def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        done = execute(sql, params, many, context)
+        if waiting and "INSERT INTO console_auditentry" in sql:
+            waiting.pop()()
+        return done
 
-    yield happen
-    points.observer = None
+    with connection.execute_wrapper(watch):
+        yield waiting.append
 
 
 def test_a_call_whose_twin_is_at_work_is_told_to_try_again(

@@ -213,6 +213,7 @@ def test_the_description_names_every_call_with_its_problems(anyone: callers.Call
         ("get", "/api/v1/runs/{run_id}"),
         ("get", "/api/v1/runs/{run_id}/events"),
         ("post", "/api/v1/runs/{run_id}/cancel"),
+        ("post", "/api/v1/runs/{run_id}/steps/{position}/settlements"),
         ("get", "/api/v1/gates"),
         ("get", "/api/v1/gates/{gate_id}"),
         ("post", "/api/v1/gates/{gate_id}/decisions"),

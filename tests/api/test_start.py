@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 
 from console.models import AuditEntry, IdempotentRequest
+from runs.lifecycle import start_run
 from runs.models import Run
 from tests.api import callers
-from tests.harness import World
+from tests.harness import World, as_role
 
-START = {"workflow": "echoing", "input": {"value": "Zahlung über 5 €"}}
+START: dict[str, Any] = {"workflow": "echoing", "input": {"value": "Zahlung über 5 €"}}
 
 
 def test_a_start_answers_201_with_the_run_and_writes_one_audit_entry(alice: callers.Caller) -> None:
@@ -72,14 +74,29 @@ def test_a_key_belongs_to_the_person_who_sent_it(world: World, alice: callers.Ca
     assert answer.status_code == 202 and "Idempotent-Replayed" not in answer.headers
 
 
-def test_a_key_that_started_the_run_for_somebody_else_answers_200(
+def test_a_key_that_had_started_the_run_elsewhere_answers_200(
     world: World, alice: callers.Caller
 ) -> None:
-    first = alice.post("runs", START, Idempotency_Key="k1")
+    with as_role("placet_web"):
+        run, _ = start_run(
+            tenant=world.tenant,
+            workflow=START["workflow"],
+            input=START["input"],
+            requested_by=world.alice,
+            idempotency_key="k1",
+        )
+    again = alice.post("runs", START, Idempotency_Key="k1")
+    assert again.status_code == 200
+    assert again.json()["id"] == str(run.id)
+    assert Run.objects.count() == 1
+
+
+def test_a_key_of_another_person_is_refused(world: World, alice: callers.Caller) -> None:
+    """Else the second would be taken for no requester, and could decide about it."""
+    alice.post("runs", START, Idempotency_Key="k1")
     anna = callers.with_token(callers.make_person("anna", "operator", tenant=world.tenant))
     again = anna.post("runs", START, Idempotency_Key="k1")
-    assert again.status_code == 200
-    assert again.json()["id"] == first.json()["id"]
+    assert callers.problem(again) == (422, "idempotency-mismatch")
     assert Run.objects.count() == 1
 
 

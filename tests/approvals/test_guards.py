@@ -217,11 +217,13 @@ def test_web_cannot_date_the_audit_nor_revive_a_token_nor_make_one(world: World)
     assert "permission denied for table console_apitoken" in refusal(
         world, "placet_web", (make, [new_id()])
     )
+    entry = (
+        "INSERT INTO console_auditentry (id, tenant, {} actor, action, subject, subject_id, detail)"
+        " VALUES (%s, %s, {} 'x', 'x', '', '', '{{}}')"
+    )
+    dated = (entry.format("at,", "'2020-01-01',"), [new_id(), world.tenant])
+    assert "permission denied for table console_auditentry" in refusal(world, "placet_web", dated)
     with psycopg.connect(world.servers.database_url("placet_web")) as web:
-        web.execute(
-            "INSERT INTO console_auditentry (id, tenant, at, actor, action, subject, subject_id,"
-            " detail) VALUES (%s, %s, '2020-01-01', 'x', 'x', '', '', '{}')",
-            [new_id(), world.tenant],
-        )
+        web.execute(entry.format("", ""), [new_id(), world.tenant])
         at = web.execute("SELECT at > now() - interval '1 minute', writer FROM console_auditentry")
         assert at.fetchone() == (True, "placet_web")
