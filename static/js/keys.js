@@ -24,7 +24,7 @@ const actions = {
 };
 
 function isTyping(target) {
-  return target.closest("input, textarea, select, dialog, [contenteditable]");
+  return target.closest("input, textarea, select, dialog[open], [contenteditable]");
 }
 
 document.addEventListener("keydown", (event) => {
