@@ -21,6 +21,7 @@ from runs.errors import (
     Mismatch,
     NotCanonical,
     PayloadTooLarge,
+    StepError,
 )
 from runs.models import Run
 from runs.points import reach
@@ -112,8 +113,13 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
     except AUTHOR_FAILURES as error:
         if connection.needs_rollback or not connection.is_usable():
             raise
-        logger.info("The workflow %s failed: %s", workflow.name, error, exc_info=True)
-        transitions.finish_run(claim, "failed", error=described(error))
+        told = described(error)
+        # Where a step failed is known; elsewhere the author needs the line.
+        is_unforeseen = not isinstance(error, StepError)
+        logger.info(
+            "The workflow %s failed: %s", workflow.name, told["message"], exc_info=is_unforeseen
+        )
+        transitions.finish_run(claim, "failed", error=told)
 
 
 def _stop(claim: Held, run: Run, reason: Exception) -> None:

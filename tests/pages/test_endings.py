@@ -91,7 +91,7 @@ def test_after_a_decision_the_next_request_is_one_click_away(world: World, bob: 
 
     world.decide(second, world.bob)
     text = Page(bob.get(f"/gates/{second.id}/")).text
-    assert "Next request" not in text and "Back to the inbox" in text
+    assert "Next request" not in text and "All requests" in text
 
 
 def test_the_count_on_home_is_renewed_with_the_list(bob: Visitor, gate: Gate) -> None:
