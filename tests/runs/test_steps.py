@@ -186,8 +186,8 @@ def test_without_the_fence_check_the_thawed_worker_would_write(
 def test_a_claim_is_kept_alive_while_a_step_takes_longer_than_it_lasts(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("django.conf.settings.PLACET_CLAIM_SECONDS", 0.6)
-    run = world.start("slowing", seconds=1.5)
+    monkeypatch.setattr("django.conf.settings.PLACET_CLAIM_SECONDS", 2.0)
+    run = world.start("slowing", seconds=3.5)
     with as_role("placet_worker"):
         assert worker.advance(run.id)
     assert world.run_now(run).status == "succeeded"
