@@ -29,6 +29,7 @@ from approvals.errors import (
 )
 from approvals.models import Decision, Gate, SealKey
 from runs import dispatch, journal
+from runs.clock import database_now
 from runs.errors import SettlementRefused
 from runs.models import Claim, Step
 
@@ -97,7 +98,7 @@ def _check_may(gate: Gate, person: Any, digest: str) -> None:
     if gate.requester_id == person.pk:
         raise OwnRequest("You requested this run, so somebody else must decide.")
     because = gates.why_not(gate, person)
-    if because and (gate.status != Gate.Status.OPEN or gate.expires_at <= gates.database_now()):
+    if because and (gate.status != Gate.Status.OPEN or gate.expires_at <= database_now()):
         raise GateClosed(because)
     if because:
         raise NotEligible(because)

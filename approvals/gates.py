@@ -13,12 +13,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib.auth import get_user_model
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from approvals import envelope, limits, policies
 from approvals.models import Clearance, Decision, Gate, Policy, Reviewer
 from runs import canonical, dispatch, journal, transitions
+from runs.clock import database_now
 from runs.errors import ClaimMissed
 from runs.models import Claim, Step
 from runs.points import reach
@@ -239,10 +240,3 @@ def is_member(gate: Gate, person: Any) -> bool:
             tenant=gate.tenant, group=gate.group, person=person, person__is_active=True
         ).exists()
     )
-
-
-def database_now() -> Any:
-    """The database's clock: deadlines are compared by it alone."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        return cursor.fetchone()[0]

@@ -15,13 +15,14 @@ import time
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 
 from runs import canonical, limits, telemetry, transitions
 from runs.claims import Held
+from runs.clock import database_now
 from runs.declare import Tool, shortened
 from runs.errors import (
     Denied,
@@ -362,13 +363,6 @@ class RunContext:
         if return_exceptions:
             return outcome
         raise outcome
-
-
-def database_now() -> datetime:
-    """The one clock, in UTC."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        return cursor.fetchone()[0].astimezone(UTC)  # type: ignore[no-any-return]
 
 
 def run_tool(tool: Tool, call: Any, arguments: dict[str, Any]) -> Any:
