@@ -80,6 +80,7 @@ def functions() -> str:
     return runs.guards.functions(
         runs.guards.SQL
         + runs.guards.SETTLEMENT_SQL
+        + runs.guards.TALK_SQL
         + approvals.locks.SQL
         + approvals.locks.SETTLEMENT
         + guards.SQL

@@ -77,8 +77,10 @@ BEGIN
         (OLD.status = 'held' AND NEW.status IN ('ready', 'denied', 'cancelled'))
         OR (OLD.status = 'ready' AND NEW.status = 'running')
         OR (OLD.status = 'ready' AND NEW.status IN ('denied', 'cancelled') AND OLD.attempt = 0)
-        OR (OLD.status = 'running' AND NEW.status IN ('ready', 'succeeded', 'failed', 'in_doubt'))
-        OR (OLD.status = 'in_doubt'
+        OR (OLD.status IN ('running', 'waiting')
+            AND NEW.status IN ('ready', 'succeeded', 'failed', 'in_doubt', 'paused'))
+        OR (OLD.status = 'running' AND NEW.status = 'waiting')
+        OR (OLD.status IN ('in_doubt', 'paused')
             AND NEW.status IN ('ready', 'succeeded', 'failed', 'cancelled'))
     ) THEN
         RAISE EXCEPTION 'step arrow: no way leads from % to %', OLD.status, NEW.status;
@@ -88,12 +90,18 @@ BEGIN
         RAISE EXCEPTION 'step role: only the gatekeeper clears or denies, not %', session_user
             USING ERRCODE = 'insufficient_privilege';
     END IF;
-    IF (NEW.status = 'running' OR OLD.status IN ('running', 'in_doubt'))
+    IF OLD.status = 'paused' AND NEW.status = 'cancelled' AND EXISTS (
+        SELECT FROM runs_run WHERE id = OLD.run_id AND (ending IS NOT NULL
+            OR cancel_requested_at IS NOT NULL OR terminate_requested_at IS NOT NULL)) THEN
+        -- Nothing of it happened, and its run ends: nobody has to say anything about it.
+        RETURN NEW;
+    END IF;
+    IF (NEW.status = 'running' OR OLD.status IN ('running', 'waiting', 'in_doubt', 'paused'))
         AND session_user <> 'placet_executor' THEN
         RAISE EXCEPTION 'step role: only the executor claims and settles, not %', session_user
             USING ERRCODE = 'insufficient_privilege';
     END IF;
-    IF OLD.status = 'in_doubt' THEN
+    IF OLD.status IN ('in_doubt', 'paused') THEN
         PERFORM runs_check_settled(OLD, NEW.status);
     END IF;
     RETURN NEW;
@@ -134,14 +142,25 @@ BEGIN
     IF (NEW.id, NEW.tenant, NEW.workflow, NEW.version, NEW.input, NEW.requested_by_id, NEW.seed)
         IS DISTINCT FROM
        (OLD.id, OLD.tenant, OLD.workflow, OLD.version, OLD.input, OLD.requested_by_id, OLD.seed)
-       OR NEW.idempotency_key IS DISTINCT FROM OLD.idempotency_key THEN
+       OR (NEW.idempotency_key, NEW.parent_id, NEW.parent_position, NEW.continued_from_id,
+           NEW.forked_from_id, NEW.forked_at, NEW.schedule_id, NEW.scheduled_for)
+        IS DISTINCT FROM
+          (OLD.idempotency_key, OLD.parent_id, OLD.parent_position, OLD.continued_from_id,
+           OLD.forked_from_id, OLD.forked_at, OLD.schedule_id, OLD.scheduled_for) THEN
         RAISE EXCEPTION 'run identity: what was asked for cannot be changed after the start';
     END IF;
     IF OLD.finished_at IS NOT NULL THEN
         RAISE EXCEPTION 'run ended: a run that has % stays so', OLD.status;
     END IF;
-    IF NEW.status <> OLD.status AND NEW.status <> 'ready' AND session_user = 'placet_web' THEN
-        RAISE EXCEPTION 'run role: web may only wake a run, not make it %', NEW.status
+    IF NEW.status = OLD.status OR NEW.status = 'ready' THEN
+        RETURN NEW;
+    END IF;
+    IF session_user = 'placet_gatekeeper'
+        OR session_user = 'placet_executor' AND NEW.status <> 'quarantined'
+        OR session_user = 'placet_web'
+            AND NOT (NEW.status = 'paused' AND OLD.status IN ('ready', 'waiting')) THEN
+        RAISE EXCEPTION 'run role: % may only wake a run, not make it %',
+            replace(session_user, 'placet_', ''), NEW.status
             USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN NEW;
@@ -155,6 +174,27 @@ BEGIN
     IF NEW.status <> 'ready' OR NEW.result IS NOT NULL OR NEW.finished_at IS NOT NULL
         OR NEW.started_at IS NOT NULL THEN
         RAISE EXCEPTION 'run birth: a run begins ready, and with nothing done';
+    END IF;
+    -- Whoever runs the code of agents starts runs for the person only who asked for them.
+    IF session_user = 'placet_worker' THEN
+        IF num_nonnulls(NEW.parent_id, NEW.continued_from_id, NEW.schedule_id) <> 1
+            OR NEW.forked_from_id IS NOT NULL THEN
+            RAISE EXCEPTION 'run birth: a worker starts children, successors and ticks alone'
+                USING ERRCODE = 'insufficient_privilege';
+        END IF;
+        IF NOT EXISTS (
+            SELECT FROM runs_run WHERE id = coalesce(NEW.parent_id, NEW.continued_from_id)
+                AND tenant = NEW.tenant AND requested_by_id = NEW.requested_by_id
+            UNION ALL
+            SELECT FROM runs_schedule WHERE id = NEW.schedule_id AND tenant = NEW.tenant
+                AND owner_id = NEW.requested_by_id AND workflow = NEW.workflow
+                AND input = NEW.input) THEN
+            RAISE EXCEPTION 'run birth: nobody asked for this run'
+                USING ERRCODE = 'insufficient_privilege';
+        END IF;
+    ELSIF num_nonnulls(NEW.parent_id, NEW.continued_from_id) <> 0 THEN
+        RAISE EXCEPTION 'run birth: only a worker starts children and successors'
+            USING ERRCODE = 'insufficient_privilege';
     END IF;
     RETURN NEW;
 END $$;
@@ -180,8 +220,14 @@ BEGIN
     NEW.writer := session_user;
     SELECT * INTO step FROM runs_step
         WHERE id = NEW.step_id AND tenant = NEW.tenant FOR NO KEY UPDATE;
-    IF NOT FOUND OR step.status <> 'in_doubt' OR step.attempt <> NEW.attempt THEN
+    IF NOT FOUND OR step.status NOT IN ('in_doubt', 'paused') OR step.attempt <> NEW.attempt THEN
         RAISE EXCEPTION 'settlement step: this attempt is not in doubt';
+    END IF;
+    IF NOT NEW.answer = ANY(CASE step.status
+        WHEN 'in_doubt' THEN ARRAY['happened', 'did_not_happen', 'undo', 'give_up']
+        ELSE ARRAY['retry', 'retry_with', 'skip', 'undo', 'give_up'] END) THEN
+        RAISE EXCEPTION 'settlement answer: % says nothing of a step that is %',
+            NEW.answer, step.status;
     END IF;
     IF NEW.person_id = (SELECT requested_by_id FROM runs_run WHERE id = step.run_id) THEN
         RAISE EXCEPTION 'settlement requester: who requested may not settle';
@@ -194,17 +240,63 @@ CREATE TRIGGER runs_settlement_guard BEFORE INSERT ON runs_settlement
 CREATE FUNCTION runs_check_settled(step runs_step, status text) RETURNS void
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-    wanted text := CASE status WHEN 'succeeded' THEN 'happened' WHEN 'failed' THEN 'give_up'
-                               ELSE 'did_not_happen' END;
+    wanted text[] := CASE
+        WHEN status = 'failed' THEN ARRAY['give_up', 'undo']
+        WHEN step.status = 'in_doubt' AND status = 'succeeded' THEN ARRAY['happened']
+        WHEN step.status = 'in_doubt' THEN ARRAY['did_not_happen']
+        WHEN status = 'succeeded' THEN ARRAY['skip']
+        WHEN status = 'cancelled' THEN ARRAY['retry_with']
+        ELSE ARRAY['retry'] END;
     needed integer := CASE WHEN step.is_money THEN 2 ELSE 1 END;
     voices integer;
 BEGIN
     SELECT count(DISTINCT person_id) INTO voices FROM runs_settlement
-        WHERE step_id = step.id AND attempt = step.attempt AND answer = wanted;
+        WHERE step_id = step.id AND attempt = step.attempt AND answer = ANY(wanted);
     IF voices < needed THEN
         RAISE EXCEPTION 'settlement voices: % have said that step % is settled so', voices, step.id;
     END IF;
 END $$;
+"""
+# A message waits until its run takes it; a completion is about an attempt that waits for one.
+TALK = """
+CREATE FUNCTION runs_guard_signal() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$
+BEGIN
+    IF NEW.taken_at IS NOT NULL OR NOT EXISTS (
+        SELECT FROM runs_run WHERE id = NEW.run_id AND tenant = NEW.tenant
+            AND finished_at IS NULL) THEN
+        RAISE EXCEPTION 'signal run: a signal is sent to a run that goes on';
+    END IF;
+    IF session_user = 'placet_worker' AND NEW.sender NOT LIKE 'run %' THEN
+        RAISE EXCEPTION 'signal sender: a worker sends in the name of a run alone'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    NEW.sent_at := clock_timestamp();
+    RETURN NEW;
+END $$;
+CREATE TRIGGER runs_signal_birth BEFORE INSERT ON runs_signal
+    FOR EACH ROW EXECUTE FUNCTION runs_guard_signal();
+
+CREATE FUNCTION runs_guard_completion() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$
+BEGIN
+    NEW.at := clock_timestamp();
+    NEW.writer := session_user;
+    IF NOT EXISTS (SELECT FROM runs_step WHERE id = NEW.step_id AND tenant = NEW.tenant
+                   AND status = 'waiting' AND is_remote AND attempt = NEW.attempt) THEN
+        RAISE EXCEPTION 'completion step: this attempt does not wait to be completed';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER runs_completion_birth BEFORE INSERT ON runs_completion
+    FOR EACH ROW EXECUTE FUNCTION runs_guard_completion();
+"""
+TALK_SQL = TALK + append_only("runs_completion", writer=False)
+TALK_UNDO = """
+DROP TRIGGER runs_completion_append_only ON runs_completion;
+DROP TRIGGER runs_completion_birth ON runs_completion;
+DROP TRIGGER runs_signal_birth ON runs_signal;
+DROP FUNCTION runs_guard_signal, runs_guard_completion;
 """
 SETTLEMENT_SQL = SETTLEMENT + append_only("runs_settlement", writer=False)
 SETTLEMENT_UNDO = """
@@ -219,19 +311,24 @@ CREATE FUNCTION runs_guard_event() RETURNS trigger LANGUAGE plpgsql SECURITY DEF
     SET search_path = public, pg_temp AS $$
 DECLARE
     of_web constant text[] := ARRAY[
-        'run.started', 'run.cancel_requested', 'decision.made', 'settlement.made'];
+        'run.started', 'run.cancel_requested', 'run.pause_requested', 'run.paused', 'run.resumed',
+        'run.terminate_requested', 'signal.sent', 'question.answered', 'completion.made',
+        'decision.made', 'settlement.made'];
+    of_web_and_worker constant text[] := ARRAY[
+        'run.started', 'run.cancel_requested', 'run.paused', 'signal.sent'];
     of_gatekeeper constant text[] := ARRAY[
         'gate.opened', 'gate.closed', 'step.cleared', 'step.denied'];
     of_executor constant text[] := ARRAY[
         'step.started', 'step.put_off', 'step.taken_over', 'step.settled', 'step.in_doubt',
-        'step.attempt_failed', 'step.succeeded', 'step.failed'];
+        'step.attempt_failed', 'step.succeeded', 'step.failed', 'step.paused', 'step.waiting',
+        'step.poisoned', 'run.quarantined'];
     may boolean;
 BEGIN
     may := CASE session_user
         WHEN 'placet_web' THEN NEW.kind = ANY(of_web)
         WHEN 'placet_gatekeeper' THEN NEW.kind = ANY(of_gatekeeper)
         WHEN 'placet_executor' THEN NEW.kind = ANY(of_executor)
-        WHEN 'placet_worker' THEN NOT NEW.kind = ANY(
+        WHEN 'placet_worker' THEN NEW.kind = ANY(of_web_and_worker) OR NOT NEW.kind = ANY(
             of_web || of_gatekeeper || ARRAY['step.started', 'step.settled', 'step.taken_over'])
         ELSE session_user = 'placet_owner' END;
     IF NOT may OR (session_user <> 'placet_web' AND NEW.actor NOT IN

@@ -39,6 +39,7 @@ def plug_sealer(sealer: Sealer | None) -> None:
     _sealer = sealer
 
 
+ABOUT_A_DOUBT = (Answer.HAPPENED, Answer.DID_NOT_HAPPEN, Answer.GIVE_UP)
 STATUS_AFTER = {
     Answer.HAPPENED: "succeeded",
     Answer.DID_NOT_HAPPEN: "ready",
@@ -96,8 +97,8 @@ def settle(*, step: Step, person: Any, answer: str, reason: str, result: Any = N
 
 
 def _checked(answer: str, reason: str, result: Any) -> bytes | None:
-    if answer not in Answer.values:
-        raise SettlementRefused(f"An answer is one of {', '.join(Answer.values)}.")
+    if answer not in ABOUT_A_DOUBT:
+        raise SettlementRefused(f"An answer is one of {', '.join(ABOUT_A_DOUBT)}.")
     if not reason:
         raise SettlementRefused("Say how you know it: a reason is needed.")
     if len(reason) > limits.MAX_REASON_CHARACTERS:

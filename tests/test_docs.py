@@ -269,7 +269,7 @@ GLOSSARY = ROOT / "docs/glossary.md"
         ("States of an effect", set(Effect.Status.values)),
         ("Kinds of a step", set(Step.Kind.values)),
         ("Verdicts and methods", {*Decision.Verdict.values, *Decision.Method.values}),
-        ("Answers to a doubt", set(Settlement.Answer.values)),
+        ("Answers about a step", set(Settlement.Answer.values)),
         ("Effect classes", set(declare.EFFECTS)),
         ("Roles", set(ROLES)),
     ],

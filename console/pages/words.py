@@ -38,6 +38,7 @@ STEP_STATES = {
     "denied": State(word="Denied", icon="stop", tone="bad"),
     "cancelled": State(word="Cancelled", icon="stop", tone="calm"),
     "in_doubt": State(word="In doubt", icon="question", tone="bad"),
+    "paused": State(word="Paused for a person", icon="pause", tone="bad"),
 }
 GATE_STATES = {
     "open": State(word="Open", icon="hand", tone="wait"),
@@ -61,6 +62,10 @@ VERDICTS = {
 ANSWERS = {
     "happened": State(word="It happened", icon="check", tone="good"),
     "did_not_happen": State(word="It did not happen", icon="turn", tone="calm"),
+    "retry": State(word="Retry", icon="turn", tone="calm"),
+    "retry_with": State(word="Retry with other arguments", icon="turn", tone="calm"),
+    "skip": State(word="Skip with this result", icon="check", tone="calm"),
+    "undo": State(word="Undo and end", icon="stop", tone="bad"),
     "give_up": State(word="Give up", icon="cross", tone="bad"),
 }
 STATES = {

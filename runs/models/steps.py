@@ -1,159 +1,15 @@
-"""The rows of the engine. Written only by the verbs of this room (see `transitions`).
-
-Everything that belongs to somebody carries its tenant, and every unique key that a
-person could meet begins with it. Arguments, inputs and results are kept as the exact
-RFC 8785 bytes that were digested: `jsonb` would reorder and reformat them.
-"""
+"""A step, the attempts at it, and what people and the outside say became of them."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import uuid_utils.compat
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-
-def new_id() -> Any:
-    """A time-ordered UUID (version 7), so that primary keys grow at their right edge."""
-    return uuid_utils.compat.uuid7()
-
-
-class Declaration(models.Model):
-    """A tool as its author declared it, registered by the owner's role at `migrate`.
-
-    The key is the digest of the declaration's canonical bytes. Steps with effects or
-    secrets point here, so that the database knows which tools move money without
-    trusting the process that runs agent code, and the gatekeeper can read the shape
-    of a tool without importing it.
-    """
-
-    digest = models.CharField(primary_key=True, max_length=64)
-    tool = models.CharField(max_length=128)
-    is_money = models.BooleanField()
-    body = models.JSONField(help_text="name, effect, money, secret, schema, version")
-    is_current = models.BooleanField(default=True)
-    registered_at = models.DateTimeField(db_default=Now())
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["digest", "is_money"], name="runs_declaration_money"),
-        ]
-
-
-class WorkflowDeclaration(models.Model):
-    """A workflow as registered at `migrate`, so that `web` can check an input against its
-    schema without importing the code of agents."""
-
-    name = models.CharField(primary_key=True, max_length=128)
-    version = models.PositiveIntegerField()
-    schema = models.JSONField(help_text="JSON Schema of the input")
-    summary = models.CharField(max_length=255, default="")
-    is_current = models.BooleanField(default=True)
-
-
-class Run(models.Model):
-    """One execution of a workflow."""
-
-    class Status(models.TextChoices):
-        READY = "ready", "Ready"
-        RUNNING = "running", "Running"
-        WAITING = "waiting", "Waiting"
-        PAUSED = "paused", "Paused"
-        QUARANTINED = "quarantined", "Quarantined"
-        SUCCEEDED = "succeeded", "Succeeded"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
-
-    ENDED = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
-
-    id = models.UUIDField(primary_key=True, default=new_id)
-    tenant = models.CharField(max_length=63)
-    workflow = models.CharField(max_length=128)
-    version = models.PositiveIntegerField()
-    status = models.CharField(max_length=16, choices=Status, default=Status.READY)
-    input = models.BinaryField()
-    result = models.BinaryField(null=True)
-    error = models.JSONField(null=True, help_text="{kind, message} of what ended the run")
-    requested_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
-    )
-    idempotency_key = models.CharField(max_length=255, null=True)
-    seed = models.BinaryField(help_text="what run.random() and run.uuid4() are drawn from")
-    waiting_for = models.CharField(max_length=255, default="", help_text="in words")
-    waiting_since = models.DateTimeField(null=True)
-    wake_at = models.DateTimeField(null=True)
-    progress_done = models.PositiveIntegerField(default=0)
-    progress_total = models.PositiveIntegerField(default=0)
-    progress_note = models.CharField(max_length=255, default="")
-    cancel_requested_at = models.DateTimeField(null=True)
-    cancel_requested_by = models.CharField(max_length=150, default="")
-    created_at = models.DateTimeField(db_default=Now())
-    started_at = models.DateTimeField(null=True)
-    finished_at = models.DateTimeField(null=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["tenant", "idempotency_key"], name="runs_run_started_once"
-            ),
-            models.CheckConstraint(
-                condition=Q(
-                    status__in=[
-                        "ready",
-                        "running",
-                        "waiting",
-                        "paused",
-                        "quarantined",
-                        "succeeded",
-                        "failed",
-                        "cancelled",
-                    ]
-                ),
-                name="runs_run_status",
-            ),
-            models.CheckConstraint(
-                condition=~Q(status="waiting") | ~Q(waiting_for=""),
-                name="runs_run_waits_in_words",
-            ),
-        ]
-        indexes = [
-            models.Index(fields=["tenant", "-created_at", "-id"], name="runs_run_newest"),
-            models.Index(fields=["id"], condition=Q(status="ready"), name="runs_run_ready"),
-            models.Index(
-                fields=["tenant", "-created_at"],
-                condition=Q(status__in=["failed", "paused", "quarantined"]),
-                name="runs_run_stuck",
-            ),
-            models.Index(fields=["id"], condition=Q(status="running"), name="runs_run_running"),
-            models.Index(
-                fields=["wake_at"],
-                condition=Q(status="waiting", wake_at__isnull=False),
-                name="runs_run_wake",
-            ),
-            models.Index(
-                fields=["id"],
-                condition=Q(cancel_requested_at__isnull=False, finished_at__isnull=True),
-                name="runs_run_cancelling",
-            ),
-        ]
-
-
-class Claim(models.Model):
-    """The row that serialises all writing to one run: its fence, its holder, its last event.
-
-    Narrow and apart from `Run`, so that heartbeats never rewrite the wide row.
-    """
-
-    run = models.OneToOneField(Run, primary_key=True, on_delete=models.PROTECT)
-    tenant = models.CharField(max_length=63)
-    fence = models.BigIntegerField(default=0)
-    holder = models.CharField(max_length=128, default="")
-    expires_at = models.DateTimeField(null=True)
-    last_seq = models.BigIntegerField(default=0)
-    head = models.BinaryField(null=True, help_text="the hash of the last event, once chained")
+from runs.models.declarations import Declaration
+from runs.models.ids import new_id
+from runs.models.runs import Run
 
 
 class Step(models.Model):
@@ -163,6 +19,13 @@ class Step(models.Model):
         TOOL = "tool", "Tool"
         SLEEP = "sleep", "Sleep"
         NOW = "now", "Now"
+        SIGNAL = "signal", "Signal"
+        SEND = "send", "Send"
+        ASK = "ask", "Question"
+        CHILD = "child", "Child run"
+        CHOICE = "choice", "Choice"
+        PATCH = "patch", "Patch"
+        CONTINUE = "continue", "Continue as new"
 
     class Status(models.TextChoices):
         HELD = "held", "Held"
@@ -174,6 +37,7 @@ class Step(models.Model):
         DENIED = "denied", "Denied"
         CANCELLED = "cancelled", "Cancelled"
         IN_DOUBT = "in_doubt", "In doubt"
+        PAUSED = "paused", "Paused"
 
     ENDED = (Status.SUCCEEDED, Status.FAILED, Status.DENIED, Status.CANCELLED)
 
@@ -196,6 +60,12 @@ class Step(models.Model):
     clearance_id = models.UUIDField(null=True)
     attempt = models.PositiveIntegerField(default=0, help_text="tries, whatever became of them")
     failures = models.PositiveIntegerField(default=0, help_text="tries that ended in an error")
+    deaths = models.PositiveIntegerField(db_default=0, help_text="tries whose process was lost")
+    unknowns = models.PositiveIntegerField(
+        db_default=0, help_text="tries whose effect may have happened, since the last settlement"
+    )
+    give_up_at = models.DateTimeField(null=True, help_text="the end of all its attempts")
+    copied_from = models.UUIDField(null=True, help_text="the step whose outcome a fork copied")
     not_before = models.DateTimeField(null=True, help_text="when the next attempt is due")
     result = models.BinaryField(null=True)
     error = models.JSONField(null=True, help_text="{kind, message} of the last failure")
@@ -221,6 +91,7 @@ class Step(models.Model):
                         "denied",
                         "cancelled",
                         "in_doubt",
+                        "paused",
                     ]
                 ),
                 name="runs_step_status",
@@ -248,6 +119,14 @@ class Step(models.Model):
                 fields=["id"], condition=Q(status="held", is_money=True), name="runs_step_held"
             ),
             models.Index(fields=["id"], condition=Q(status="in_doubt"), name="runs_step_in_doubt"),
+            models.Index(fields=["id"], condition=Q(status="paused"), name="runs_step_paused"),
+            models.Index(
+                fields=["run", "position"],
+                condition=Q(
+                    status__in=["held", "ready", "running", "waiting", "in_doubt", "paused"]
+                ),
+                name="runs_step_unended",
+            ),
             models.Index(
                 fields=["id"],
                 condition=Q(status="held", held_because=""),
@@ -269,6 +148,12 @@ class StepClaim(models.Model):
     fence = models.BigIntegerField(default=0)
     holder = models.CharField(max_length=128, default="")
     expires_at = models.DateTimeField(null=True)
+    details = models.BinaryField(null=True, help_text="of the last heartbeat; outlives an attempt")
+    beat_at = models.DateTimeField(null=True)
+    progress_done = models.PositiveIntegerField(db_default=0)
+    progress_total = models.PositiveIntegerField(db_default=0)
+    progress_note = models.CharField(max_length=255, db_default="")
+    token_hash = models.BinaryField(null=True, help_text="SHA-256 of the token of a completion")
 
 
 class Effect(models.Model):
@@ -297,6 +182,10 @@ class Settlement(models.Model):
     class Answer(models.TextChoices):
         HAPPENED = "happened", "It happened"
         DID_NOT_HAPPEN = "did_not_happen", "It did not happen"
+        RETRY = "retry", "Retry"
+        RETRY_WITH = "retry_with", "Retry with other arguments"
+        SKIP = "skip", "Skip with this result"
+        UNDO = "undo", "Undo and end"
         GIVE_UP = "give_up", "Give up"
 
     id = models.UUIDField(primary_key=True, default=new_id)
@@ -305,7 +194,9 @@ class Settlement(models.Model):
     attempt = models.PositiveIntegerField()
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     answer = models.CharField(max_length=16, choices=Answer)
-    result = models.BinaryField(null=True, help_text="RFC 8785 bytes, where it happened")
+    result = models.BinaryField(
+        null=True, help_text="RFC 8785 bytes: the result, or the other arguments"
+    )
     reason = models.CharField(max_length=1000)
     seal = models.BinaryField(default=b"", help_text="proof that a signed-in person said it")
     at = models.DateTimeField(db_default=Now())
@@ -317,48 +208,43 @@ class Settlement(models.Model):
                 fields=["tenant", "step", "attempt", "person"], name="runs_settlement_one_voice"
             ),
             models.CheckConstraint(
-                condition=Q(answer__in=["happened", "did_not_happen", "give_up"]),
+                condition=Q(
+                    answer__in=[
+                        "happened",
+                        "did_not_happen",
+                        "retry",
+                        "retry_with",
+                        "skip",
+                        "undo",
+                        "give_up",
+                    ]
+                ),
                 name="runs_settlement_answer",
             ),
             models.CheckConstraint(
-                condition=Q(answer="happened", result__isnull=False)
-                | (~Q(answer="happened") & Q(result__isnull=True)),
+                condition=Q(answer__in=["happened", "skip", "retry_with"], result__isnull=False)
+                | (~Q(answer__in=["happened", "skip", "retry_with"]) & Q(result__isnull=True)),
                 name="runs_settlement_result",
             ),
             models.CheckConstraint(condition=~Q(reason=""), name="runs_settlement_reason"),
         ]
 
 
-class Event(models.Model):
-    """One row of a run's journal. Append-only: no role may update or delete it."""
+class Completion(models.Model):
+    """What the outside says became of an attempt that was left to it. Append-only."""
 
-    pk = models.CompositePrimaryKey("tenant", "run", "seq")
+    id = models.UUIDField(primary_key=True, default=new_id)
     tenant = models.CharField(max_length=63)
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="events", db_index=False)
-    seq = models.BigIntegerField()
-    kind = models.CharField(max_length=32, help_text="e.g. run.started, step.held")
-    position = models.PositiveIntegerField(null=True)
-    actor = models.CharField(max_length=150, default="", help_text="person or process")
-    body = models.BinaryField(help_text="RFC 8785 bytes")
+    step = models.ForeignKey(Step, on_delete=models.PROTECT, related_name="completions")
+    attempt = models.PositiveIntegerField()
+    result = models.BinaryField(null=True, help_text="RFC 8785 bytes, where it succeeded")
+    error = models.JSONField(null=True, help_text="{kind, message}, where it failed")
     at = models.DateTimeField(db_default=Now())
-    trace_id = models.CharField(max_length=32, default="")
     writer = models.CharField(max_length=63, default="", help_text="database role, by the database")
-    prev_hash = models.BinaryField(null=True)
-    hash = models.BinaryField(null=True)
 
     class Meta:
-        indexes = [models.Index(fields=["run", "seq"], name="runs_event_run")]
-
-
-__all__ = [
-    "Claim",
-    "Declaration",
-    "Effect",
-    "Event",
-    "Run",
-    "Settlement",
-    "Step",
-    "StepClaim",
-    "WorkflowDeclaration",
-    "new_id",
-]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "step", "attempt"], name="runs_completion_once"
+            ),
+        ]
