@@ -20,8 +20,8 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from psycopg.errors import RaiseException
 
 from runs import canonical, claims, holders, limits, telemetry, transitions
+from runs.calls import AUTHOR_FAILURES, described, run_tool
 from runs.claims import Held
-from runs.context import AUTHOR_FAILURES, described, run_tool
 from runs.declare import TOOLS, Tool
 from runs.errors import (
     ClaimMissed,

@@ -9,6 +9,9 @@ MAX_DEPTH = 32
 MAX_STEPS = 10_000
 """Steps in one run."""
 
+MAX_REPLACEMENTS = 9
+"""How often people may give one step other arguments."""
+
 MAX_GATHER = 1_000
 """Steps in one `run.gather`."""
 

@@ -11,8 +11,9 @@ from uuid import UUID
 from django.db import connection
 
 from runs import canonical, claims, dispatch, journal, limits, telemetry, transitions
+from runs.calls import AUTHOR_FAILURES, described
 from runs.claims import Held
-from runs.context import AUTHOR_FAILURES, Cancelled, Parked, RunContext, Stopped, described
+from runs.context import RunContext
 from runs.declare import WORKFLOWS, Workflow
 from runs.errors import (
     ClaimMissed,
@@ -23,8 +24,10 @@ from runs.errors import (
     PayloadTooLarge,
     StepError,
 )
+from runs.leaving import Cancelled, Parked, Stopped
 from runs.models import Run
 from runs.points import reach
+from runs.slice import Slice
 
 logger = logging.getLogger(__name__)
 
@@ -78,26 +81,20 @@ def _slice(claim: Held) -> None:
 
 
 def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
-    context = RunContext(
-        claim=claim,
-        tenant=run.tenant,
-        seed=bytes(run.seed),
-        journal=journal.load(run.id),
-        show_progress=show_progress,
-    )
+    slice = Slice(claim=claim, run=run, journal=journal.load(run.id), show_progress=show_progress)
     try:
         given = workflow.checked_input(canonical.decode(run.input))
-        result = workflow.function(context, **given)
+        result = workflow.function(RunContext(slice), **given)
         if inspect.iscoroutine(result):
             result.close()
             raise TypeError(f"The workflow {workflow.name} is async; only its tools may be.")
-        context.check_is_over()
+        slice.check_is_over()
         transitions.finish_run(claim, "succeeded", result=canonical.encode(result))
         logger.info("run %s %s has succeeded", run.id, run.workflow)
     except Parked as parked:
         transitions.park(
             claim,
-            declared=context.declared,
+            declared=slice.declared,
             awaited=parked.awaited,
             waiting_for=parked.waiting_for[:255],
         )
