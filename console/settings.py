@@ -11,8 +11,10 @@ from console.home import BASE_DIR, PROCESSES, environment, home
 
 # Which of the processes this is; decides the database role and the vault identity.
 OWNER_COMMANDS = {"migrate", "makemigrations", "policy", "person", "token", "seed_demo"}
+WORKER_COMMANDS = {"replay"}
+_command = sys.argv[1] if len(sys.argv) > 1 else ""
 PLACET_PROCESS = os.environ.get("PLACET_PROCESS") or (
-    "owner" if len(sys.argv) > 1 and sys.argv[1] in OWNER_COMMANDS else "web"
+    "owner" if _command in OWNER_COMMANDS else "worker" if _command in WORKER_COMMANDS else "web"
 )
 if PLACET_PROCESS not in PROCESSES:
     raise SystemExit(f"PLACET_PROCESS is {PLACET_PROCESS!r}; it must be one of {PROCESSES}.")

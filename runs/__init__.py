@@ -1,16 +1,31 @@
 """The durable engine. What authors of workflows import."""
 
-from runs.declare import Money, Retry, tool, workflow
-from runs.errors import Denied, InvalidArguments, Refusal, StepError, StepFailed
+from runs.declare import Money, tool, workflow
+from runs.errors import (
+    Denied,
+    InvalidArguments,
+    Refusal,
+    RetryLater,
+    StepError,
+    StepFailed,
+    TimedOut,
+)
+from runs.probes import CannotSay, DidNotHappen, Happened
+from runs.retries import Retry
 
 __all__ = [
+    "CannotSay",
     "Denied",
+    "DidNotHappen",
+    "Happened",
     "InvalidArguments",
     "Money",
     "Refusal",
     "Retry",
+    "RetryLater",
     "StepError",
     "StepFailed",
+    "TimedOut",
     "tool",
     "workflow",
 ]

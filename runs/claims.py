@@ -23,26 +23,38 @@ from runs import holders
 
 logger = logging.getLogger(__name__)
 
+# Both rows are locked before the claim is taken, so that a run which somebody pauses at this
+# moment is not left with a claim that nobody holds. A run that is to be terminated is taken from
+# whoever holds it: its end does not wait for a step that hangs. A run that is still `running` has
+# lost its worker; how often so at the same place in its journal is counted.
 TAKE_RUN = """
-    WITH taken AS (
+    WITH free AS (
+        SELECT c.run_id, r.status = 'running' AS was_lost
+        FROM runs_claim c JOIN runs_run r ON r.id = c.run_id
+        WHERE c.run_id = %(run)s AND r.status IN ('ready', 'running')
+          AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp()
+               OR r.terminate_requested_at IS NOT NULL)
+        FOR NO KEY UPDATE OF c, r
+    ), taken AS (
         UPDATE runs_claim c
         SET fence = c.fence + 1, holder = %(holder)s,
-            expires_at = clock_timestamp() + %(seconds)s * interval '1 second'
-        FROM runs_run r
-        WHERE c.run_id = %(run)s AND r.id = c.run_id AND r.status IN ('ready', 'running')
-          AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
-        RETURNING c.run_id, c.fence
+            expires_at = clock_timestamp() + %(seconds)s * interval '1 second',
+            deaths = CASE WHEN NOT free.was_lost THEN 0
+                WHEN c.deaths > 0 AND c.died_at = c.last_seq THEN c.deaths + 1 ELSE 1 END,
+            died_at = c.last_seq
+        FROM free WHERE c.run_id = free.run_id
+        RETURNING c.run_id, c.fence, c.last_seq, c.deaths
     )
     UPDATE runs_run r
     SET status = 'running', started_at = coalesce(r.started_at, clock_timestamp()),
-        waiting_for = '', waiting_since = NULL, wake_at = NULL
-    FROM taken WHERE r.id = taken.run_id AND r.status IN ('ready', 'running', 'waiting')
-    RETURNING taken.fence
+        waiting_for = '', waiting_since = NULL, wake_at = NULL, error = NULL
+    FROM taken WHERE r.id = taken.run_id
+    RETURNING taken.fence, taken.last_seq, taken.deaths
 """
 NEXT_READY = """
     SELECT c.run_id FROM runs_run r JOIN runs_claim c ON c.run_id = r.id
     WHERE r.status = 'ready' AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
-    ORDER BY r.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED
+    ORDER BY r.ready_at, r.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED
 """
 RENEW = {
     "run": """
@@ -65,6 +77,10 @@ class Held:
     fence: int
     renewed_at: float = field(default_factory=time.monotonic)
     was_taken: bool = False
+    deaths: int = 0
+    """Of a run: workers that were lost one after the other, with nothing done in between."""
+    last_seq: int = 0
+    """How many events the run's journal had when it was claimed."""
 
     @property
     def age_seconds(self) -> float:
@@ -86,11 +102,13 @@ def take_run(run_id: UUID) -> Held | None:
             {"run": run_id, "holder": holders.me(), "seconds": settings.PLACET_CLAIM_SECONDS},
         )
         row = cursor.fetchone()
-    return None if row is None else Held("run", run_id, row[0])
+    if row is None:
+        return None
+    return Held("run", run_id, row[0], last_seq=row[1], deaths=row[2])
 
 
 def next_ready() -> UUID | None:
-    """The oldest run that is ready and that nobody is claiming at this moment."""
+    """The run that has been ready longest and that nobody is claiming at this moment."""
     with connection.cursor() as cursor:
         cursor.execute(NEXT_READY)
         row = cursor.fetchone()

@@ -8,34 +8,21 @@ name and arguments have been compared with what the code asks for now.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
-from runs import canonical, limits, local, transitions
+import pydantic
+
+from runs import canonical, lifecycle, limits, questions, schemas, signals
 from runs.clock import database_now
-from runs.declare import Tool
-from runs.errors import (
-    Denied,
-    InvalidArguments,
-    StepError,
-    StepFailed,
-)
-from runs.journal import Entry
-from runs.leaving import Parked
+from runs.declare import Tool, Workflow
+from runs.errors import InvalidArguments, StepError
+from runs.handles import Call, Child, Handle, Mail, Prepared, Sending, Timer, given, in_words
+from runs.leaving import ContinuedAsNew, Parked
 from runs.slice import Slice
-from runs.transitions import Declared
 
-ENDED = transitions.ENDED_STEP
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """A call that `run.gather` will make."""
-
-    tool: Tool
-    arguments: bytes
+HandleType = TypeVar("HandleType", bound=Handle)
 
 
 class RunContext:
@@ -62,53 +49,229 @@ class RunContext:
             raise InvalidArguments(f"{tool!r} is not a tool: declare it with @tool.")
         return Prepared(tool=tool, arguments=tool.arguments(arguments))
 
-    def gather(self, calls: Iterable[Prepared], *, return_exceptions: bool = False) -> list[Any]:
-        """Runs several steps; returns their results in the order of the calls.
+    def begin(self, tool: Tool, **arguments: Any) -> Handle:
+        """Begins one step and goes on; `.result()` of what is returned waits for it, and
+        `run.first_of` and `run.all_of` take it. Raises `InvalidArguments`."""
+        call = Call(self._slice, self._slice.next(), self.prepare(tool, **arguments))
+        if call.poll() is None:
+            self._slice.declare_now()
+        return call
+
+    def gather(
+        self,
+        calls: Iterable[Prepared],
+        *,
+        return_exceptions: bool = False,
+        fail_fast: bool = False,
+        at_once: int | None = None,
+    ) -> list[Any]:
+        """Runs several steps side by side; returns their results in the order of the calls.
 
         All of them settle. Then the first failure in that order is raised, or, with
-        `return_exceptions=True`, stands in the list at its place.
+        `return_exceptions=True`, stands in the list at its place. With `fail_fast=True` the
+        first failure is raised as soon as there is one, and the others end by themselves.
+        No more than `at_once` are begun before others have ended; each is, without it.
         """
         prepared = list(calls)
         if len(prepared) > limits.MAX_GATHER:
             raise InvalidArguments(
                 f"{len(prepared)} calls in one gather; at most {limits.MAX_GATHER} are taken."
             )
-        places = [(self._slice.next(), call) for call in prepared]
-        outcomes = [self._step(position, call) for position, call in places]
-        pending = [p for (p, _), outcome in zip(places, outcomes, strict=True) if outcome is None]
+        if at_once is not None and at_once < 1:
+            raise InvalidArguments(f"at_once={at_once}: at least one step is begun at a time.")
+        handles = [Call(self._slice, self._slice.next(), call) for call in prepared]
+        if fail_fast:
+            self._raise_first_failure(handles, at_once)
+        pending = _polled(handles, at_once)
         if pending:
-            waiting = set(pending)
-            raise Parked(_in_words([c.tool for p, c in places if p in waiting]), pending)
-        return [self._given(outcome, return_exceptions) for outcome in outcomes]
+            is_bounded = at_once is not None and len(pending) == at_once
+            positions = [handle.place for handle in pending]
+            raise Parked(in_words(pending), positions, awaits_any=is_bounded)
+        return [given(handle.poll(), return_exceptions) for handle in handles]
+
+    def _raise_first_failure(self, handles: Sequence[Handle], at_once: int | None) -> None:
+        """The failure that is seen first is remembered, so that each re-run raises the same."""
+        position = self._slice.next()
+        arguments = canonical.encode({"of": [handle.position for handle in handles]})
+        entry = self._slice.recorded(position, "choice", "failure", arguments)
+        if entry is None:
+            pending = _polled(handles, at_once)
+            failed = [h.position for h in handles if isinstance(h.poll_now(), StepError)]
+            if not failed and pending:
+                positions = [handle.place for handle in pending]
+                raise Parked(in_words(pending), positions, awaits_any=True)
+            chosen = failed[0] if failed else None
+            self._choose(position, "failure", arguments, chosen)
+        else:
+            chosen = canonical.decode(entry.result or b"null")
+        if chosen is not None:
+            given(next(h for h in handles if h.position == chosen).poll())
 
     def sleep(self, seconds: float | timedelta) -> None:
         """Waits; a run that sleeps holds no process."""
-        span = seconds if isinstance(seconds, timedelta) else timedelta(seconds=seconds)
-        if not 0 <= span.total_seconds() <= limits.MAX_SLEEP_SECONDS:
+        self.timer(seconds).result()
+
+    def sleep_until(self, moment: datetime) -> None:
+        """Waits until a moment, which must carry its time zone."""
+        if moment.tzinfo is None:
+            raise InvalidArguments("run.sleep_until takes a moment with its time zone.")
+        Timer(self._slice, self._slice.next(), until=moment).result()
+
+    def timer(self, seconds: float | timedelta) -> Handle:
+        """A time that comes, for `run.first_of`; it begins to run when the run next waits."""
+        span = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
+        if not 0 <= span <= limits.MAX_SLEEP_SECONDS:
             raise InvalidArguments(
                 f"run.sleep takes from 0 to {limits.MAX_SLEEP_SECONDS} seconds, not {seconds}."
             )
+        return _begun(Timer(self._slice, self._slice.next(), seconds=float(span)))
+
+    def wait_for(self, signal: str, *, timeout: float | None = None) -> Any:
+        """Waits for a signal of that name and returns what it carries.
+
+        Signals of one name are taken in the order in which they were sent, one by each wait;
+        one that was sent before the run came here is there already. Raises `TimedOut` when
+        none came within `timeout` seconds.
+        """
+        return self.expect(signal, timeout=timeout).result()
+
+    def expect(self, signal: str, *, timeout: float | None = None) -> Handle:
+        """`run.wait_for` as a handle, for `run.first_of` and `run.all_of`."""
+        if not 1 <= len(signal) <= limits.MAX_SIGNAL_NAME or signal.startswith(signals.RESERVED):
+            raise InvalidArguments(
+                f"A signal's name has 1 to {limits.MAX_SIGNAL_NAME} characters, not {signal!r}."
+            )
+        return _begun(
+            Mail(
+                self._slice,
+                self._slice.next(),
+                kind="signal",
+                name=signal,
+                arguments={},
+                mailbox=signal,
+                words=f"the signal {signal}",
+                timeout_seconds=_checked_timeout(timeout),
+            )
+        )
+
+    def ask(self, question: str, form: Any, *, timeout: float | None = None) -> Any:
+        """Asks people, and returns their answer as the form has it. It moves no money.
+
+        `form` is a pydantic model, or a JSON Schema of an object; the console renders it.
+        Raises `TimedOut` when nobody answered within `timeout` seconds.
+        """
+        if not 1 <= len(question) <= limits.MAX_QUESTION_CHARACTERS:
+            raise InvalidArguments(
+                f"A question has 1 to {limits.MAX_QUESTION_CHARACTERS} characters."
+            )
         position = self._slice.next()
-        arguments = canonical.encode({"seconds": span.total_seconds()})
-        entry = self._slice.recorded(position, "sleep", "sleep", arguments)
-        if entry is None:
-            self._slice.record(
-                position,
-                "sleep",
-                "sleep",
-                arguments,
-                status="waiting",
-                event="step.waiting",
-                wait=span,
-            )
-        elif entry.status == "succeeded":
-            return
-        elif entry.is_due:
-            self._slice.record(
-                position, "sleep", "sleep", arguments, status="succeeded", event="step.succeeded"
-            )
-            return
-        raise Parked("its sleep to end")
+        return Mail(
+            self._slice,
+            position,
+            kind="ask",
+            name="ask",
+            arguments={"question": question, "form": _schema(form)},
+            mailbox=questions.mailbox(position),
+            words="the answer to a question",
+            timeout_seconds=_checked_timeout(timeout),
+        ).result()
+
+    def send(self, run_id: uuid.UUID | str, signal: str, payload: Any = None) -> None:
+        """Sends a signal to another run of this tenant, once. Raises `StepFailed` when there
+        is no such run, or it has ended."""
+        Sending(
+            self._slice, self._slice.next(), to=uuid.UUID(str(run_id)), name=signal, payload=payload
+        ).result()
+
+    def start(self, workflow: Workflow | str, **input: Any) -> Child:
+        """Starts a run of another workflow; `.id` is its id, `.result()` waits for what it
+        comes to and raises `StepFailed` when it did not succeed. It is asked to end when this
+        run ends before it. Raises `UnknownWorkflow` or `InvalidInput`."""
+        return self._child(workflow, input, is_detached=False)
+
+    def start_detached(self, workflow: Workflow | str, **input: Any) -> Child:
+        """`run.start` for a run that goes on when this one has ended."""
+        return self._child(workflow, input, is_detached=True)
+
+    def _child(
+        self, workflow: Workflow | str, input: dict[str, Any], *, is_detached: bool
+    ) -> Child:
+        name = workflow if isinstance(workflow, str) else workflow.name
+        return Child(
+            self._slice, self._slice.next(), workflow=name, input=input, is_detached=is_detached
+        )
+
+    def first_of(self, *handles: Handle) -> Handle:
+        """The first of several that has an outcome, the same in every re-run; its `.result()`
+        has it. Of those that have one at the same time, the first in this order."""
+        _check_handles(handles)
+        position = self._slice.next()
+        arguments = canonical.encode({"of": [handle.position for handle in handles]})
+        entry = self._slice.recorded(position, "choice", "first", arguments)
+        if entry is not None:
+            chosen = canonical.decode(entry.result or b"null")
+            return next(handle for handle in handles if handle.position == chosen)
+        for handle in handles:
+            if handle.poll() is not None:
+                self._choose(position, "first", arguments, handle.position)
+                return handle
+        words = f"the first of: {in_words(list(handles))}"
+        raise Parked(words, [handle.place for handle in handles], awaits_any=True)
+
+    def all_of(self, *handles: Handle, return_exceptions: bool = False) -> list[Any]:
+        """The results of several, in this order, once all of them have one; see `gather`."""
+        _check_handles(handles)
+        pending = [handle for handle in handles if handle.poll() is None]
+        if pending:
+            raise Parked(in_words(pending), [handle.place for handle in pending])
+        return [given(handle.poll(), return_exceptions) for handle in handles]
+
+    def patched(self, name: str) -> bool:
+        """Whether this run follows the code that was changed under this name.
+
+        True in a run that comes here for the first time, and remembered; False in a run that
+        went on past this place before the change, which so follows the code of its time.
+        """
+        entry = self._slice.peek()
+        arguments = canonical.encode({})
+        if entry is not None and (entry.kind, entry.name) == ("patch", name):
+            self._slice.recorded(self._slice.next(), "patch", name, arguments)
+            return True
+        if entry is not None or not self._slice.is_next_new:
+            return False
+        self._slice.record(
+            self._slice.next(),
+            "patch",
+            name,
+            arguments,
+            status="succeeded",
+            event="step.succeeded",
+        )
+        return True
+
+    def continue_as_new(self, **input: Any) -> NoReturn:
+        """Ends this run, and goes on in a new one of the same workflow with this input and an
+        empty journal. Signals that it has not taken go along; whoever waits for this run waits
+        for the new one. Raises `InvalidInput` when the input does not fit."""
+        declared = lifecycle.get_workflow(self._slice.run.workflow)
+        lifecycle.checked_input(declared, input)
+        raise ContinuedAsNew(input)
+
+    @property
+    def should_continue(self) -> bool:
+        """Whether the journal has become so long that `continue_as_new` is due."""
+        return self._slice.is_next_new and self._slice.history >= limits.WARN_EVENTS
+
+    def _choose(self, position: int, name: str, arguments: bytes, chosen: int | None) -> None:
+        self._slice.record(
+            position,
+            "choice",
+            name,
+            arguments,
+            status="succeeded",
+            event="step.succeeded",
+            result=canonical.encode(chosen),
+        )
 
     def now(self) -> datetime:
         """The time at which this line was first reached, the same in every re-run; UTC."""
@@ -142,57 +305,41 @@ class RunContext:
         """Shows how far the run is. Not part of the journal: only the newest is kept."""
         self._slice.show_progress(done, total, note)
 
-    def _step(self, position: int, call: Prepared) -> Any:
-        """`(result,)`, a `StepError`, or None while it is pending."""
-        tool = call.tool
-        entry = self._slice.recorded(position, "tool", tool.name, call.arguments)
-        if entry is not None and entry.status in ENDED:
-            return _answer(entry)
-        if tool.is_remote:
-            if entry is None:
-                self._slice.declared.append(self._declaration(position, call))
-            return None
-        if entry is not None and not entry.is_due:
-            raise Parked(f"the next attempt of {tool.name}")
-        return local.attempt(self._slice, position, call, entry)
 
-    def _declaration(self, position: int, call: Prepared) -> Declared:
-        tool = call.tool
-        return Declared(
-            position=position,
-            name=tool.name,
-            effect=tool.effect,
-            is_money=tool.money is not None,
-            declaration=tool.declaration_digest,
-            arguments=call.arguments,
-            digest=canonical.step_digest(tool.name, call.arguments),
-            key=self._slice.key_of(position, tool.name),
+def _polled(handles: Sequence[Handle], at_once: int | None) -> list[Handle]:
+    """Those that have no outcome yet, of which no more than `at_once` have been begun."""
+    pending: list[Handle] = []
+    for handle in handles:
+        if at_once is not None and len(pending) == at_once:
+            break
+        if handle.poll() is None:
+            pending.append(handle)
+    return pending
+
+
+def _begun(handle: HandleType) -> HandleType:
+    handle.poll()
+    return handle
+
+
+def _check_handles(handles: Sequence[Handle]) -> None:
+    if not handles or len(handles) > limits.MAX_GATHER:
+        raise InvalidArguments(f"Wait for 1 to {limits.MAX_GATHER} handles, not {len(handles)}.")
+
+
+def _checked_timeout(seconds: float | None) -> float | None:
+    if seconds is not None and not 0 <= seconds <= limits.MAX_SLEEP_SECONDS:
+        raise InvalidArguments(
+            f"A timeout is from 0 to {limits.MAX_SLEEP_SECONDS} seconds, not {seconds}."
         )
-
-    @staticmethod
-    def _given(outcome: Any, return_exceptions: bool) -> Any:
-        if not isinstance(outcome, StepError):
-            return outcome[0]
-        if return_exceptions:
-            return outcome
-        raise outcome
+    return None if seconds is None else float(seconds)
 
 
-def _answer(entry: Entry) -> Any:
-    if entry.status == "succeeded":
-        return (canonical.decode(entry.result or b"null"),)
-    error = entry.error or {"kind": entry.status, "message": f"{entry.name} was {entry.status}."}
-    kind = Denied if entry.status == "denied" else StepFailed
-    return kind(error["message"], step=entry.name, kind=error["kind"])
-
-
-def _in_words(tools: list[Tool]) -> str:
-    """What a gather waits for; without a number, because steps end one by one."""
-    money = sum(tool.money is not None for tool in tools)
-    parts = {
-        "a payment to be decided and made": money == 1,
-        "payments to be decided and made": money > 1,
-        "a step of the executor": len(tools) - money == 1,
-        "steps of the executor": len(tools) - money > 1,
-    }
-    return " and ".join(words for words, is_so in parts.items() if is_so)
+def _schema(form: Any) -> dict[str, Any]:
+    if isinstance(form, type) and issubclass(form, pydantic.BaseModel):
+        return form.model_json_schema()
+    try:
+        schemas.check_schema(form)
+    except (ValueError, TypeError) as error:
+        raise InvalidArguments(str(error)) from error
+    return dict(form)

@@ -12,9 +12,12 @@ import pydantic
 
 from runs import canonical, limits
 from runs.errors import DirectCallRefused, InvalidArguments, InvalidInput, NotCanonical
+from runs.probes import Answer
+from runs.retries import Retry
 
-EffectClass = Literal["safe", "keyed", "once"]
-EFFECTS: tuple[EffectClass, ...] = ("safe", "keyed", "once")
+EffectClass = Literal["safe", "keyed", "probed", "once"]
+EFFECTS: tuple[EffectClass, ...] = ("safe", "keyed", "probed", "once")
+Probe = Callable[..., Answer]
 
 WORKFLOWS: dict[str, Workflow] = {}
 TOOLS: dict[str, Tool] = {}
@@ -40,26 +43,6 @@ class Money:
         return tuple(name for name in named if name)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Retry:
-    """How often a failing step is tried, and how long between: full jitter below
-    `base_seconds * 2 ** failures`, never more than `cap_seconds`."""
-
-    attempts: int = 5
-    base_seconds: float = 1.0
-    cap_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.attempts <= 100:
-            raise ValueError("Retry.attempts must be from 1 to 100.")
-        if self.base_seconds < 0 or self.cap_seconds < 0:
-            raise ValueError("Retry spans cannot be negative.")
-
-    def longest_wait_seconds(self, failures: int) -> float:
-        """The upper bound of the wait after so many failures (1 or more)."""
-        return float(min(self.cap_seconds, self.base_seconds * 2 ** min(failures - 1, 60)))
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tool:
     """A declared function that steps call."""
@@ -72,6 +55,10 @@ class Tool:
     retry: Retry
     version: int
     arguments_model: type[pydantic.BaseModel] = field(repr=False)
+    probe: Probe | None = None
+    timeout_seconds: float = limits.TIMEOUT_SECONDS
+    heartbeat_seconds: float | None = None
+    undo: Tool | str | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.is_remote:
@@ -87,8 +74,48 @@ class Tool:
         return self.effect != "safe" or bool(self.secret)
 
     @property
+    def undo_tool(self) -> Tool | None:
+        """The tool that takes back what this one did. Raises `ValueError` where it names none."""
+        if not isinstance(self.undo, str):
+            return self.undo
+        if self.undo not in TOOLS:
+            raise ValueError(f"{self.name}: undo names {self.undo!r}, and no tool is called so.")
+        return TOOLS[self.undo]
+
+    def undo_arguments(
+        self, original_arguments: dict[str, Any], result: Any, original_key: str
+    ) -> dict[str, Any]:
+        """What `undo_tool` is called with: of the step's arguments, its result and its key,
+        those that the undo takes by these names."""
+        undo = self.undo_tool
+        if undo is None:
+            raise ValueError(f"{self.name} has no undo.")
+        known = {**original_arguments, "result": result, "original_key": original_key}
+        return {name: known[name] for name in undo.arguments_model.model_fields if name in known}
+
+    def check_undo(self) -> None:
+        """Raises `ValueError` unless the undo exists, and what it needs will be known."""
+        undo = self.undo_tool
+        if undo is None:
+            return
+        if undo.effect == "safe":
+            raise ValueError(f"{self.name}: its undo {undo.name} is safe, so it undoes nothing.")
+        known = {*self.arguments_model.model_fields, "result", "original_key"}
+        wanted = undo.arguments_model.model_fields.items()
+        unknown = [name for name, one in wanted if one.is_required() and name not in known]
+        if unknown:
+            raise ValueError(
+                f"{self.name}: its undo {undo.name} needs {', '.join(unknown)}, which is neither"
+                " an argument of it, nor result, nor original_key."
+            )
+
+    @property
     def declaration(self) -> dict[str, Any]:
-        """What is registered, and named by its digest in every envelope."""
+        """What is registered, and named by its digest in every envelope.
+
+        What a tool does not say is left out: digests of tools that do not say it stay as they
+        were before it could be said.
+        """
         money = self.money and {
             "amount": self.money.amount,
             "currency": self.money.currency,
@@ -102,7 +129,12 @@ class Tool:
             "money": money,
             "secret": self.secret,
             "schema": self.arguments_model.model_json_schema(),
-        }
+        } | self._way_back()
+
+    def _way_back(self) -> dict[str, str]:
+        if self.undo is None:
+            return {}
+        return {"undo": self.undo if isinstance(self.undo, str) else self.undo.name}
 
     @property
     def declaration_digest(self) -> str:
@@ -131,6 +163,7 @@ class Workflow:
     version: int
     function: Callable[..., Any]
     input_model: type[pydantic.BaseModel] = field(repr=False)
+    deadline_seconds: int | None = None
 
     def checked_input(self, given: dict[str, Any]) -> dict[str, Any]:
         """The input, defaults filled in; raises `InvalidInput`."""
@@ -145,14 +178,27 @@ def declaration_digest(declaration: dict[str, Any]) -> str:
     return hashlib.sha256(b"placet/declaration/v1\0" + encoded).hexdigest()
 
 
-def workflow(name: str, *, version: int) -> Callable[[Callable[..., Any]], Workflow]:
-    """Declares `function(run, *, ...)` as the workflow `name`."""
+def workflow(
+    name: str, *, version: int, deadline_seconds: int | None = None
+) -> Callable[[Callable[..., Any]], Workflow]:
+    """Declares `function(run, *, ...)` as the workflow `name`.
+
+    A run of it that has not ended `deadline_seconds` after its start is ended as failed; a
+    start may say otherwise for one run.
+    """
+    longest = limits.MAX_DEADLINE_SECONDS
+    if deadline_seconds is not None and not 1 <= deadline_seconds <= longest:
+        raise ValueError(f"{name}: deadline_seconds is from 1 to {longest}.")
 
     def declare(function: Callable[..., Any]) -> Workflow:
         if name in WORKFLOWS:
             raise ValueError(f"Two workflows are called {name!r}.")
         declared = Workflow(
-            name=name, version=version, function=function, input_model=_model(function, name)
+            name=name,
+            version=version,
+            function=function,
+            input_model=_model(function, name),
+            deadline_seconds=deadline_seconds,
         )
         WORKFLOWS[name] = declared
         return declared
@@ -167,16 +213,22 @@ def tool(
     secret: str = "",
     retry: Retry | None = None,
     version: int = 1,
+    probe: Probe | None = None,
+    timeout: float | None = None,
+    heartbeat_seconds: float | None = None,
+    undo: Tool | str | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Declares `function(call, *, ...)` as a tool.
 
-    `effect` has no default: `safe` may be run again freely, `keyed` may be run again with
-    the same idempotency key, `once` is never run again by the machine.
+    `effect` has no default: `safe` may be run again freely, `keyed` may be run again with the
+    same idempotency key, `probed` after its `probe(call, *, ...)` has said what became of it,
+    `once` is never run again by the machine.
+
+    An attempt takes at most `timeout` seconds (`limits.TIMEOUT_SECONDS` without one); a tool
+    that beats at least every `heartbeat_seconds` may take `limits.MAX_TIMEOUT_SECONDS`.
+    `undo` is the tool that takes its effect back, or the name of one.
     """
-    if effect not in EFFECTS:
-        raise ValueError(f"effect={effect!r}: it must be one of {', '.join(EFFECTS)}.")
-    if money is not None and effect == "safe":
-        raise ValueError("A tool that moves money is not safe: declare it keyed or once.")
+    _check_class(effect, money=money, probe=probe, undo=undo)
 
     def declare(function: Callable[..., Any]) -> Tool:
         name = function.__name__
@@ -186,6 +238,7 @@ def tool(
         for argument in () if money is None else money.arguments:
             if argument not in model.model_fields:
                 raise ValueError(f"{name}: money names {argument!r}, which is no argument of it.")
+        _check_probe(probe, name, model)
         declared = Tool(
             name=name,
             function=function,
@@ -195,11 +248,52 @@ def tool(
             retry=retry or Retry(),
             version=version,
             arguments_model=model,
+            probe=probe,
+            timeout_seconds=_timeout(timeout, heartbeat_seconds, effect == "safe" and not secret),
+            heartbeat_seconds=heartbeat_seconds,
+            undo=undo,
         )
         TOOLS[name] = declared
         return declared
 
     return declare
+
+
+def _check_class(
+    effect: EffectClass, *, money: Money | None, probe: Probe | None, undo: Tool | str | None
+) -> None:
+    if effect not in EFFECTS:
+        raise ValueError(f"effect={effect!r}: it must be one of {', '.join(EFFECTS)}.")
+    if money is not None and effect == "safe":
+        raise ValueError(
+            "A tool that moves money is not safe: declare it keyed, probed or once."
+        )
+    if (effect == "probed") != (probe is not None):
+        raise ValueError("A probed tool has a probe=, and no other tool has one.")
+    if undo is not None and effect == "safe":
+        raise ValueError("A safe tool has no effect, so it has no undo=.")
+
+
+def _check_probe(probe: Probe | None, name: str, model: type[pydantic.BaseModel]) -> None:
+    """A probe is called as `probe(call, **arguments)`, with the arguments of its tool."""
+    if probe is None:
+        return
+    try:
+        inspect.signature(probe).bind(None, **dict.fromkeys(model.model_fields))
+    except TypeError as error:
+        raise ValueError(
+            f"{name}: its probe does not take call and the arguments of the tool: {error}."
+        ) from error
+
+
+def _timeout(timeout: float | None, heartbeat_seconds: float | None, is_local: bool) -> float:
+    longest = limits.MAX_LOCAL_TIMEOUT_SECONDS if is_local else limits.MAX_TIMEOUT_SECONDS
+    for seconds in (timeout, heartbeat_seconds):
+        if seconds is not None and not 0 < seconds <= longest:
+            raise ValueError(f"An attempt takes more than 0 and at most {longest} seconds.")
+    if timeout is not None:
+        return timeout
+    return longest if heartbeat_seconds is not None else limits.TIMEOUT_SECONDS
 
 
 def _model(function: Callable[..., Any], name: str) -> type[pydantic.BaseModel]:

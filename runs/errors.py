@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from runs import limits
+
 
 class RunsError(Exception):
     """The root of the engine's own errors."""
@@ -35,8 +37,36 @@ class IdempotencyMismatch(Refused):
     """The same idempotency key came with another request."""
 
 
+class UnknownRun(Refused):
+    """There is no such run, or it belongs to another tenant."""
+
+
+class MailboxFull(Refused):
+    """A run has `limits.MAX_MAILBOX` messages that it has not taken."""
+
+
 class AlreadyEnded(Refused):
-    """The run has ended, so there is nothing to cancel."""
+    """The run has ended, so there is nothing to steer."""
+
+
+class SteeringRefused(Refused):
+    """A run was not steered: it is not in a state for that, or a reason is missing."""
+
+
+class ForkRefused(Refused):
+    """A run cannot be forked at this position."""
+
+
+class BulkRefused(Refused):
+    """A bulk action was not begun: its filter finds too many runs, or others than were counted."""
+
+
+class UnknownSchedule(Refused):
+    """There is no such schedule, or it belongs to another tenant."""
+
+
+class ScheduleRefused(Refused):
+    """A schedule cannot be as it is asked for, or cannot do now what it is asked to."""
 
 
 class SettlementRefused(Refused):
@@ -85,12 +115,37 @@ class Mismatch(RunsError):
         self.position, self.recorded, self.found = position, recorded, found
 
 
+class HistoryFull(RunsError):
+    """The journal of a run has as many events as it may have."""
+
+    def __init__(self, events: int) -> None:
+        super().__init__(
+            f"Its journal has {events:,} events, and no more are kept. Nothing of it is lost: end"
+            " it, or fork it from an earlier step; its author may use run.continue_as_new."
+        )
+
+
 class InvalidArguments(RunsError):
     """`run.call` or `run.prepare` was given arguments that the tool does not take."""
 
 
 class Refusal(RunsError):
     """Raised by a tool: a definitive no of the outside world. It is not retried."""
+
+
+class RetryLater(RunsError):
+    """Raised by a tool: a definitive "not now", nothing was done. The step is tried again, not
+    before `after_seconds` are over where the provider names them (its `Retry-After`)."""
+
+    def __init__(self, message: str, after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        if after_seconds is not None:
+            after_seconds = max(0.0, min(after_seconds, limits.MAX_RETRY_LATER_SECONDS))
+        self.after_seconds = after_seconds
+
+
+class CompletionRefused(Refused):
+    """A step was not completed from outside: wrong token, used twice, or it does not wait."""
 
 
 class StepError(RunsError):
@@ -103,6 +158,10 @@ class StepError(RunsError):
 
 class StepFailed(StepError):
     """The step failed for good."""
+
+
+class TimedOut(StepError):
+    """What the run waited for did not come in time."""
 
 
 class Denied(StepError):

@@ -61,9 +61,12 @@ BEGIN
         RAISE EXCEPTION 'step attempt: attempts are counted one by one';
     END IF;
     IF OLD.is_remote AND session_user <> 'placet_executor'
-        AND (NEW.attempt, NEW.failures, NEW.not_before, NEW.result, NEW.started_at)
+        AND ((NEW.attempt, NEW.failures, NEW.not_before, NEW.result, NEW.started_at)
             IS DISTINCT FROM
-            (OLD.attempt, OLD.failures, OLD.not_before, OLD.result, OLD.started_at) THEN
+            (OLD.attempt, OLD.failures, OLD.not_before, OLD.result, OLD.started_at)
+          OR (NEW.deaths, NEW.unknowns, NEW.give_up_at)
+            IS DISTINCT FROM (OLD.deaths, OLD.unknowns, OLD.give_up_at)
+          OR session_user <> 'placet_gatekeeper' AND NEW.error IS DISTINCT FROM OLD.error) THEN
         RAISE EXCEPTION 'step role: only the executor tells of attempts, not %', session_user
             USING ERRCODE = 'insufficient_privilege';
     END IF;
@@ -71,6 +74,9 @@ BEGIN
         RETURN NEW;
     END IF;
     IF NOT OLD.is_remote THEN
+        IF OLD.status = 'paused' AND NEW.status <> 'cancelled' THEN
+            PERFORM runs_check_settled(OLD, NEW.status);
+        END IF;
         RETURN NEW;
     END IF;
     IF NOT (
@@ -90,9 +96,9 @@ BEGIN
         RAISE EXCEPTION 'step role: only the gatekeeper clears or denies, not %', session_user
             USING ERRCODE = 'insufficient_privilege';
     END IF;
-    IF OLD.status = 'paused' AND NEW.status = 'cancelled' AND EXISTS (
-        SELECT FROM runs_run WHERE id = OLD.run_id AND (ending IS NOT NULL
-            OR cancel_requested_at IS NOT NULL OR terminate_requested_at IS NOT NULL)) THEN
+    IF OLD.status = 'paused' AND NEW.status = 'cancelled' AND (session_user = 'placet_worker'
+        OR EXISTS (SELECT FROM runs_run WHERE id = OLD.run_id AND (ending IS NOT NULL
+            OR cancel_requested_at IS NOT NULL OR terminate_requested_at IS NOT NULL))) THEN
         -- Nothing of it happened, and its run ends: nobody has to say anything about it.
         RETURN NEW;
     END IF;
@@ -113,6 +119,7 @@ CREATE FUNCTION runs_guard_new_step() RETURNS trigger LANGUAGE plpgsql SECURITY 
     SET search_path = public, pg_temp AS $$
 DECLARE
     declared runs_declaration;
+    before runs_step;
 BEGIN
     SELECT * INTO declared FROM runs_declaration WHERE digest = NEW.declaration_id;
     IF NOT FOUND OR NOT NEW.is_remote OR (NEW.name, NEW.effect, NEW.is_money)
@@ -124,6 +131,25 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM runs_run WHERE id = NEW.run_id AND finished_at IS NOT NULL) THEN
         RAISE EXCEPTION 'step birth: the run has ended';
+    END IF;
+    IF NEW.position % 1000000 >= 10000 THEN
+        SELECT * INTO before FROM runs_step WHERE tenant = NEW.tenant AND run_id = NEW.run_id
+            AND position = NEW.position - 10000;
+        -- The undo of a step that stands in another's place has nothing at that position. One
+        -- that nobody decided on in time is asked for again when a person has resumed the run.
+        IF (FOUND OR NEW.position < 1000000) AND NOT (
+            NEW.position >= 1000000 AND before.status = 'denied'
+            AND before.error->>'kind' <> 'Denied' AND before.name = NEW.name
+            AND before.arguments = NEW.arguments AND EXISTS (
+                SELECT FROM runs_event WHERE run_id = NEW.run_id AND kind = 'run.resumed'
+                    AND at > before.finished_at)) AND (
+            before.status IS DISTINCT FROM 'cancelled'
+            OR before.error->>'kind' IS DISTINCT FROM 'Replaced' OR before.name <> NEW.name
+            OR NOT EXISTS (SELECT FROM runs_settlement WHERE step_id = before.id
+                AND attempt = before.attempt AND answer = 'retry_with'
+                AND result = NEW.arguments)) THEN
+            RAISE EXCEPTION 'step replacement: nobody has asked for these arguments';
+        END IF;
     END IF;
     IF NEW.is_remote AND NEW.status NOT IN ('held', 'ready')
         OR NEW.is_money AND NEW.status <> 'held' THEN
@@ -152,6 +178,12 @@ BEGIN
     IF OLD.finished_at IS NOT NULL THEN
         RAISE EXCEPTION 'run ended: a run that has % stays so', OLD.status;
     END IF;
+    IF OLD.ending IS NOT NULL AND NEW.ending IS DISTINCT FROM OLD.ending THEN
+        RAISE EXCEPTION 'run ending: how a run ends is decided once';
+    END IF;
+    IF NEW.status = 'ready' AND OLD.status <> 'ready' THEN
+        NEW.ready_at := clock_timestamp();
+    END IF;
     IF NEW.status = OLD.status OR NEW.status = 'ready' THEN
         RETURN NEW;
     END IF;
@@ -175,6 +207,10 @@ BEGIN
         OR NEW.started_at IS NOT NULL THEN
         RAISE EXCEPTION 'run birth: a run begins ready, and with nothing done';
     END IF;
+    -- Whoever starts it, and however: it takes its place in line, and has the time it was given.
+    NEW.ready_at := clock_timestamp();
+    NEW.deadline_at := coalesce(NEW.deadline_at, clock_timestamp() + interval '1 second' * (
+        SELECT deadline_seconds FROM runs_workflowdeclaration WHERE name = NEW.workflow));
     -- Whoever runs the code of agents starts runs for the person only who asked for them.
     IF session_user = 'placet_worker' THEN
         IF num_nonnulls(NEW.parent_id, NEW.continued_from_id, NEW.schedule_id) <> 1
@@ -250,8 +286,11 @@ DECLARE
     needed integer := CASE WHEN step.is_money THEN 2 ELSE 1 END;
     voices integer;
 BEGIN
-    SELECT count(DISTINCT person_id) INTO voices FROM runs_settlement
-        WHERE step_id = step.id AND attempt = step.attempt AND answer = ANY(wanted);
+    -- The same: who names another result, or another answer, is no second voice.
+    SELECT coalesce(max(alike), 0) INTO voices FROM (
+        SELECT count(DISTINCT person_id) AS alike FROM runs_settlement
+        WHERE step_id = step.id AND attempt = step.attempt AND answer = ANY(wanted)
+        GROUP BY answer, result) AS counted;
     IF voices < needed THEN
         RAISE EXCEPTION 'settlement voices: % have said that step % is settled so', voices, step.id;
     END IF;
@@ -267,7 +306,10 @@ BEGIN
             AND finished_at IS NULL) THEN
         RAISE EXCEPTION 'signal run: a signal is sent to a run that goes on';
     END IF;
-    IF session_user = 'placet_worker' AND NEW.sender NOT LIKE 'run %' THEN
+    IF session_user = 'placet_worker' AND NEW.sender NOT LIKE 'run %' AND NOT EXISTS (
+        SELECT FROM runs_signal s JOIN runs_run r ON r.continued_from_id = s.run_id
+        WHERE r.id = NEW.run_id AND (s.name, s.payload, s.sender)
+            = (NEW.name, NEW.payload, NEW.sender)) THEN
         RAISE EXCEPTION 'signal sender: a worker sends in the name of a run alone'
             USING ERRCODE = 'insufficient_privilege';
     END IF;
@@ -283,7 +325,10 @@ BEGIN
     NEW.at := clock_timestamp();
     NEW.writer := session_user;
     IF NOT EXISTS (SELECT FROM runs_step WHERE id = NEW.step_id AND tenant = NEW.tenant
-                   AND status = 'waiting' AND is_remote AND attempt = NEW.attempt) THEN
+                   AND status IN ('running', 'waiting') AND is_remote
+                   AND attempt = NEW.attempt)
+        OR NOT EXISTS (SELECT FROM runs_stepclaim WHERE step_id = NEW.step_id
+                       AND token_hash IS NOT NULL) THEN
         RAISE EXCEPTION 'completion step: this attempt does not wait to be completed';
     END IF;
     RETURN NEW;

@@ -45,6 +45,9 @@ class Entry:
     result: bytes | None
     error: dict[str, Any] | None
     is_due: bool
+    has_deadline: bool = False
+    left_seconds: float | None = None
+    """Until the end of all its attempts."""
 
 
 def append(
@@ -93,7 +96,8 @@ def load(run_id: UUID) -> dict[int, Entry]:
         cursor.execute(
             """
             SELECT id, position, kind, name, status, digest, attempt, failures, result, error,
-                   not_before IS NULL OR not_before <= clock_timestamp()
+                   not_before IS NULL OR not_before <= clock_timestamp(), not_before IS NOT NULL,
+                   extract(epoch FROM give_up_at - clock_timestamp())::double precision
             FROM runs_step WHERE run_id = %s
             """,
             [run_id],
@@ -102,7 +106,8 @@ def load(run_id: UUID) -> dict[int, Entry]:
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
-    id, position, kind, name, status, digest, attempt, failures, result, error, is_due = row
+    id, position, kind, name, status, digest, attempt, failures, result, error, *more = row
+    is_due, has_deadline, left_seconds = more
     return Entry(
         id=id,
         position=position,
@@ -115,6 +120,8 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         result=None if result is None else bytes(result),
         error=_json(error),
         is_due=is_due,
+        has_deadline=has_deadline,
+        left_seconds=left_seconds,
     )
 
 

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 
 class Parked(BaseException):
     """Leaves the workflow's function: the run waits. Not an `Exception`, so that an author's
     `except Exception` cannot swallow it."""
 
-    def __init__(self, waiting_for: str, awaited: list[int] | None = None) -> None:
-        self.waiting_for, self.awaited = waiting_for, awaited or []
+    def __init__(
+        self, waiting_for: str, awaited: Sequence[int], *, awaits_any: bool = False
+    ) -> None:
+        self.waiting_for, self.awaited, self.awaits_any = waiting_for, awaited, awaits_any
+
+
+class ContinuedAsNew(BaseException):
+    """Leaves the workflow's function: it goes on in a new run, with this input."""
+
+    def __init__(self, input: dict[str, Any]) -> None:
+        super().__init__()
+        self.input = input
 
 
 class Stopped(BaseException):
@@ -20,5 +33,9 @@ class Stopped(BaseException):
         self.reason = reason
 
 
-class Cancelled(BaseException):
-    """Leaves the workflow's function: somebody asked to cancel the run."""
+class Steered(BaseException):
+    """Leaves the workflow's function: somebody `asked` to `terminate`, `pause` or `cancel`."""
+
+    def __init__(self, asked: str) -> None:
+        super().__init__(asked)
+        self.asked = asked

@@ -1,19 +1,17 @@
-"""Starting a run, and asking for its end: what people and programs may ask of the engine."""
+"""Starting a run."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import os
+from datetime import datetime, timedelta
 from typing import Any
 
-import jsonschema
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
-from runs import canonical, dispatch, journal, limits
-from runs.declare import pointer, shortened
+from runs import canonical, dispatch, journal, limits, schemas
+from runs.clock import database_now
 from runs.errors import (
-    AlreadyEnded,
     IdempotencyMismatch,
     InvalidInput,
     NotCanonical,
@@ -21,14 +19,6 @@ from runs.errors import (
 )
 from runs.models import Claim, Run, WorkflowDeclaration
 from runs.points import reach
-
-# JSON Schema takes 5.0 for an integer; where a sum may be meant, only 5 is one.
-_Validator = jsonschema.validators.extend(
-    jsonschema.Draft202012Validator,
-    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _checker, value: isinstance(value, int) and not isinstance(value, bool)
-    ),
-)
 
 
 def start_run(
@@ -38,22 +28,32 @@ def start_run(
     input: dict[str, Any],
     requested_by: Any,
     idempotency_key: str | None = None,
+    deadline_seconds: int | None = None,
 ) -> tuple[Run, bool]:
     """Starts a run of a registered workflow; returns it, and whether it is new.
 
+    It has `deadline_seconds` to end, or what its workflow declares, or any time.
     With an `idempotency_key` that the tenant has used before, the run of that time is
     returned if the request was the same. Raises `UnknownWorkflow`, `InvalidInput`,
     `PayloadTooLarge` or `IdempotencyMismatch`; then nothing has been started.
     """
     declared = get_workflow(workflow)
-    encoded = _checked(declared, input)
+    encoded = checked_input(declared, input)
     if idempotency_key is not None and not 1 <= len(idempotency_key) <= limits.MAX_IDEMPOTENCY_KEY:
         raise InvalidInput(
             [("", f"An Idempotency-Key has 1 to {limits.MAX_IDEMPOTENCY_KEY} characters.")]
         )
+    deadline_at = _deadline(deadline_seconds)
     try:
         with transaction.atomic():
-            run = _insert(tenant, declared, encoded, requested_by, idempotency_key)
+            run = _insert(
+                tenant,
+                declared,
+                encoded,
+                requested_by,
+                idempotency_key=idempotency_key,
+                deadline_at=deadline_at,
+            )
     except IntegrityError:
         if idempotency_key is None:
             raise
@@ -67,8 +67,23 @@ def start_run(
     return run, True
 
 
+def _deadline(seconds: int | None) -> datetime | None:
+    if seconds is None:
+        return None
+    longest = limits.MAX_DEADLINE_SECONDS
+    if not 1 <= seconds <= longest:
+        raise InvalidInput([("", f"A deadline is 1 to {longest} seconds after the start.")])
+    return database_now() + timedelta(seconds=seconds)
+
+
 def _insert(
-    tenant: str, declared: WorkflowDeclaration, encoded: bytes, requested_by: Any, key: str | None
+    tenant: str,
+    declared: WorkflowDeclaration,
+    encoded: bytes,
+    requested_by: Any,
+    *,
+    idempotency_key: str | None,
+    deadline_at: datetime | None,
 ) -> Run:
     run = Run.objects.create(
         tenant=tenant,
@@ -76,7 +91,8 @@ def _insert(
         version=declared.version,
         input=encoded,
         requested_by=requested_by,
-        idempotency_key=key,
+        idempotency_key=idempotency_key,
+        deadline_at=deadline_at,
         seed=os.urandom(16),
     )
     Claim.objects.create(run=run, tenant=tenant)
@@ -99,44 +115,13 @@ def get_workflow(name: str) -> WorkflowDeclaration:
     return found
 
 
-def request_cancel(*, run: Run, actor: str) -> bool:
-    """Asks for the end of a run; a worker carries it out. False when it was asked before.
-
-    Steps that no executor has started are cancelled; one in flight ends first. Raises
-    `AlreadyEnded`.
-    """
-    with transaction.atomic(), connection.cursor() as cursor:
-        Claim.objects.select_for_update(no_key=True).get(run=run)
-        now = Run.objects.get(pk=run.pk)
-        if now.finished_at is not None:
-            raise AlreadyEnded(f"The run has already {now.get_status_display().lower()}.")
-        if now.cancel_requested_at is not None:
-            return False
-        cursor.execute(
-            """
-            UPDATE runs_run SET cancel_requested_at = clock_timestamp(), cancel_requested_by = %s,
-                status = CASE WHEN status IN ('waiting', 'paused', 'quarantined') THEN 'ready'
-                         ELSE status END
-            WHERE id = %s
-            """,
-            [actor[:150], run.pk],
-        )
-        journal.append(run.pk, "run.cancel_requested", {}, actor=actor)
-        dispatch.hint("runs", run.pk)
-    transaction.on_commit(lambda: reach("committed:run.cancel_requested"))
-    return True
-
-
-def _checked(declared: WorkflowDeclaration, input: Any) -> bytes:
+def checked_input(declared: WorkflowDeclaration, input: Any) -> bytes:
+    """The canonical bytes of an input; raises `InvalidInput` or `PayloadTooLarge`."""
     try:
         encoded = canonical.encode(input)
     except NotCanonical as error:
         raise InvalidInput([("", str(error))]) from error
-    validator = _Validator(declared.schema)
-    faults = [
-        (pointer(fault.absolute_path), f"{shortened(fault.message, limits.MAX_FAULT_CHARACTERS)}.")
-        for fault in itertools.islice(validator.iter_errors(input), limits.MAX_FAULTS)
-    ]
+    faults = schemas.faults(declared.schema, input)
     if faults:
         raise InvalidInput(faults)
     return encoded

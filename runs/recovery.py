@@ -10,8 +10,9 @@ from uuid import UUID
 
 from django.db import connection
 
-from runs import dispatch, effects, holders, limits, transitions
+from runs import dispatch, holders, limits, outcomes, transitions
 from runs.errors import ClaimMissed
+from runs.models import Step
 
 logger = logging.getLogger(__name__)
 
@@ -20,14 +21,8 @@ HINTS = 8
 
 
 def wake_due_runs() -> int:
-    """Wakes parked runs whose time has come."""
-    return sum(
-        transitions.wake(run_id)
-        for run_id in _ids(
-            "SELECT id FROM runs_run WHERE status = 'waiting' AND wake_at <= clock_timestamp()"
-            " ORDER BY wake_at LIMIT %s"
-        )
-    )
+    """Wakes parked runs whose time has come, as many as the workers will soon get to."""
+    return transitions.wake_due()
 
 
 def hint_lost_runs() -> int:
@@ -37,8 +32,9 @@ def hint_lost_runs() -> int:
         """
         SELECT r.id FROM runs_run r JOIN runs_claim c ON c.run_id = r.id
         WHERE r.status IN ('ready', 'running')
-          AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
-        ORDER BY r.id LIMIT %s
+          AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp()
+               OR r.terminate_requested_at IS NOT NULL)
+        ORDER BY r.ready_at, r.id LIMIT %s
         """,
     )
 
@@ -70,10 +66,9 @@ def hint_due_steps() -> int:
         SELECT s.id FROM runs_step s JOIN runs_run r ON r.id = s.run_id
         WHERE s.status = 'ready' AND s.is_remote
           AND (s.not_before IS NULL OR s.not_before <= clock_timestamp())
-          AND (r.cancel_requested_at IS NULL OR s.attempt > 0)
-          AND r.status IN ('ready', 'running', 'waiting')
+          AND {may_start}
         ORDER BY s.not_before NULLS FIRST LIMIT %s
-        """,
+        """.replace("{may_start}", transitions.MAY_START),
     )
 
 
@@ -82,7 +77,7 @@ def recover_lost_steps() -> int:
     with connection.cursor() as cursor:
         cursor.execute(
             """
-            SELECT s.id, s.effect, s.attempt
+            SELECT s.id, s.effect, s.deaths
             FROM runs_step s JOIN runs_stepclaim c ON c.step_id = s.id
             WHERE s.status = 'running' AND s.is_remote AND c.expires_at <= clock_timestamp()
             LIMIT %s
@@ -91,6 +86,34 @@ def recover_lost_steps() -> int:
         )
         lost = cursor.fetchall()
     return sum(_recover(*row) for row in lost)
+
+
+def expire_completions() -> int:
+    """Settles steps that waited for the outside until their time was over, or without an end
+    in a run that is to end: nobody knows what became of them."""
+    late = _ids(
+        """
+        SELECT s.id FROM runs_step s JOIN runs_run r ON r.id = s.run_id
+        WHERE s.status = 'waiting' AND s.is_remote AND (s.not_before <= clock_timestamp()
+            OR s.not_before IS NULL AND (r.cancel_requested_at IS NOT NULL
+                OR r.terminate_requested_at IS NOT NULL OR r.ending IS NOT NULL))
+        LIMIT %s
+        """
+    )
+    return sum(_expire(step_id) for step_id in late)
+
+
+def _expire(step_id: UUID) -> bool:
+    step = Step.objects.get(pk=step_id)
+    error = {
+        "kind": "NotCompleted",
+        "message": f"{step.name} was not completed from outside in time.",
+    }
+    try:
+        transitions.end_waiting(step_id, outcomes.not_completed(step, error), is_late=True)
+    except ClaimMissed:
+        return False
+    return True
 
 
 def _release(find: str, release: str) -> int:
@@ -103,9 +126,9 @@ def _release(find: str, release: str) -> int:
     return len(dead)
 
 
-def _recover(step_id: UUID, effect: str, attempt: int) -> bool:
+def _recover(step_id: UUID, effect: str, deaths: int) -> bool:
     try:
-        transitions.take_over(step_id, effects.after_death(effect, attempt))
+        transitions.take_over(step_id, outcomes.after_death(effect, deaths))
     except ClaimMissed:
         return False
     logger.warning("The executor of step %s was lost; the step is taken over.", step_id)

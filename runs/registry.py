@@ -16,6 +16,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from runs import limits
 from runs.declare import TOOLS, WORKFLOWS, EffectClass, declaration_digest
 from runs.errors import NotCanonical
 from runs.models import Declaration, WorkflowDeclaration
@@ -49,6 +50,7 @@ class _Tool(_Strict):
     money: _Money | None
     secret: str
     schema_: _Schema = pydantic.Field(alias="schema")
+    undo: Name | None = None
 
     @pydantic.model_validator(mode="after")
     def _is_one_that_could_be_declared(self) -> _Tool:
@@ -58,6 +60,8 @@ class _Tool(_Strict):
         for argument in filter(None, named):
             if argument not in self.schema_.properties:
                 raise ValueError(f"money names {argument!r}, which is no argument")
+        if self.effect == "safe" and self.undo is not None:
+            raise ValueError("a safe tool has no undo")
         return self
 
 
@@ -66,6 +70,9 @@ class _Workflow(_Strict):
     version: Annotated[int, pydantic.Field(ge=0, le=2_147_483_647)]
     schema_: _Schema = pydantic.Field(alias="schema")
     summary: Annotated[str, pydantic.Field(max_length=255)]
+    deadline_seconds: (
+        Annotated[int, pydantic.Field(ge=1, le=limits.MAX_DEADLINE_SECONDS)] | None
+    ) = None
 
 
 class _Declared(_Strict):
@@ -77,6 +84,10 @@ class _Declared(_Strict):
         for named in ([t.name for t in self.tools], [w.name for w in self.workflows]):
             if len(named) != len(set(named)):
                 raise ValueError("a name is declared twice")
+        with_effects = {tool.name for tool in self.tools if tool.effect != "safe"}
+        for undo in filter(None, (tool.undo for tool in self.tools)):
+            if undo not in with_effects:
+                raise ValueError(f"undo names {undo!r}, and no tool with effects is called so")
         return self
 
 
@@ -92,6 +103,19 @@ def discover() -> None:
             raise ImproperlyConfigured(
                 f"PLACET_WORKFLOWS names {module!r}, which cannot be imported: {error}."
             ) from error
+    check_undos()
+
+
+def check_undos() -> None:
+    """Raises `ImproperlyConfigured` where a tool names an undo that cannot be one.
+
+    Not earlier: the undo of a tool may be declared below it, or in another module.
+    """
+    try:
+        for tool in TOOLS.values():
+            tool.check_undo()
+    except ValueError as error:
+        raise ImproperlyConfigured(str(error)) from error
 
 
 def collect() -> Declared:
@@ -103,6 +127,7 @@ def collect() -> Declared:
                 "name": workflow.name,
                 "version": workflow.version,
                 "schema": workflow.input_model.model_json_schema(),
+                "deadline_seconds": workflow.deadline_seconds,
                 "summary": (workflow.function.__doc__ or "").strip().split("\n")[0][:255],
             }
             for workflow in WORKFLOWS.values()
@@ -123,6 +148,7 @@ def register(declared: Declared) -> None:
     Declaration.objects.exclude(digest__in=digests).update(is_current=False)
     for workflow in declared["workflows"]:
         values = {key: workflow[key] for key in ("version", "schema", "summary")}
+        values["deadline_seconds"] = workflow.get("deadline_seconds")
         WorkflowDeclaration.objects.update_or_create(
             name=workflow["name"], defaults=values | {"is_current": True}
         )

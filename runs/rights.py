@@ -47,7 +47,11 @@ GRANTS: Grants = {
         "runs_signal": ["SELECT", "INSERT"],
         "runs_completion": ["SELECT", "INSERT"],
         "runs_schedule": ["SELECT", "INSERT", "UPDATE"],
-        "runs_tick": ["SELECT", "INSERT"],
+        "runs_tick": [
+            "SELECT",
+            "INSERT",
+            "UPDATE (outcome, because, is_backfill, starts_at, decided_at)",
+        ],
         "runs_event": _APPEND_EVENT,
     },
     "placet_gatekeeper": _READ

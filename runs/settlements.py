@@ -1,7 +1,8 @@
-"""Settling a doubt: people say what became of an attempt, and an executor carries it out.
+"""Settling a step: people say what became of it, or how it goes on, and it is carried out.
 
-For money two people must say the same; the requester is none of them. What they said is
-kept for ever, and the database lets no step leave `in_doubt` without it.
+By an executor, or for the steps of a worker by that worker (`local.settle`). For money two people
+must say the same; the requester is none of them. What they said is kept for ever, and the database
+lets no step leave `in_doubt` or `paused` without it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,14 @@ from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
 
-from runs import canonical, dispatch, journal, limits
-from runs.errors import ClaimMissed, NotCanonical, SettlementRefused
+from runs import canonical, dispatch, journal, limits, positions, replacing
+from runs.errors import (
+    ClaimMissed,
+    InvalidArguments,
+    NotCanonical,
+    PayloadTooLarge,
+    SettlementRefused,
+)
 from runs.models import Claim, Settlement, Step
 from runs.points import reach
 from runs.transitions import rows
@@ -39,10 +46,31 @@ def plug_sealer(sealer: Sealer | None) -> None:
     _sealer = sealer
 
 
-ABOUT_A_DOUBT = (Answer.HAPPENED, Answer.DID_NOT_HAPPEN, Answer.GIVE_UP)
+ANSWERS: dict[str, tuple[Answer, ...]] = {
+    Step.Status.IN_DOUBT: (
+        Answer.HAPPENED,
+        Answer.DID_NOT_HAPPEN,
+        Answer.UNDO,
+        Answer.GIVE_UP,
+    ),
+    Step.Status.PAUSED: (
+        Answer.RETRY,
+        Answer.RETRY_WITH,
+        Answer.SKIP,
+        Answer.UNDO,
+        Answer.GIVE_UP,
+    ),
+}
+"""What people may say of a step, by its status."""
+
+WITH_A_VALUE = (Answer.HAPPENED, Answer.SKIP, Answer.RETRY_WITH)
 STATUS_AFTER = {
     Answer.HAPPENED: "succeeded",
     Answer.DID_NOT_HAPPEN: "ready",
+    Answer.RETRY: "ready",
+    Answer.RETRY_WITH: "cancelled",
+    Answer.SKIP: "succeeded",
+    Answer.UNDO: "failed",
     Answer.GIVE_UP: "failed",
 }
 
@@ -53,20 +81,23 @@ def voices_needed(step: Step) -> int:
 
 
 def settle(*, step: Step, person: Any, answer: str, reason: str, result: Any = None) -> Settlement:
-    """Records what a person says became of the attempt that is in doubt.
+    """Records what a person says of a step that is in doubt, or paused.
 
-    `happened` takes the step's result (any JSON value, such as the provider's reference),
-    `did_not_happen` has it run again under its key (unless the run is being cancelled: then
-    the step is, too), `give_up` fails the step and leaves the
-    doubt on record. Raises `SettlementRefused`; then nothing was recorded.
+    In doubt: `happened` takes the step's result (any JSON value, such as the provider's
+    reference), `did_not_happen` has it run again under its key (unless the run is being
+    cancelled: then the step is, too). Paused: `retry` has it run again, `retry_with` takes an
+    object of other arguments for a new step in its place, `skip` takes the result to go on with.
+    Both: `give_up` fails the step, `undo` has the run end after what it did is undone; a doubt
+    stays on record. Raises `SettlementRefused`; then nothing was recorded.
     """
     reason = reason.strip()
-    encoded = _checked(answer, reason, result)
+    _check_reason(reason)
     try:
         with transaction.atomic():
             Claim.objects.select_for_update(no_key=True).get(run_id=step.run_id)
-            now = Step.objects.select_related("run").get(pk=step.pk)
-            _check_may(now, person)
+            now = Step.objects.select_related("run", "declaration").get(pk=step.pk)
+            _check_may(now, person, answer)
+            encoded = _value(now, answer, result)
             _check_agrees(now, answer, encoded)
             if _sealer is None:
                 raise SettlementRefused("This process has no seal, so nobody can settle here.")
@@ -89,16 +120,23 @@ def settle(*, step: Step, person: Any, answer: str, reason: str, result: Any = N
                 position=now.position,
                 actor=person.get_username(),
             )
-            dispatch.hint("effects", now.pk)
+            _tell(now)
     except IntegrityError:
         raise SettlementRefused("You have answered already; one person has one voice.") from None
     transaction.on_commit(lambda: reach("committed:settlement.made"))
     return said
 
 
-def _checked(answer: str, reason: str, result: Any) -> bytes | None:
-    if answer not in ABOUT_A_DOUBT:
-        raise SettlementRefused(f"An answer is one of {', '.join(ABOUT_A_DOUBT)}.")
+def _tell(step: Step) -> None:
+    """Whose turn it is: an executor's, or for a step of the worker that of its run's worker."""
+    if step.is_remote:
+        dispatch.hint("effects", step.pk)
+    elif _agreed(step) is not None:
+        with connection.cursor() as cursor:
+            rows.wake(cursor, step.run_id)
+
+
+def _check_reason(reason: str) -> None:
     if not reason:
         raise SettlementRefused("Say how you know it: a reason is needed.")
     if len(reason) > limits.MAX_REASON_CHARACTERS:
@@ -108,40 +146,55 @@ def _checked(answer: str, reason: str, result: Any) -> bytes | None:
         )
     if "\0" in reason:
         raise SettlementRefused("The reason holds a NUL character, which cannot be kept.")
-    if answer != Answer.HAPPENED:
-        return None
-    try:
-        return canonical.encode(result)
-    except NotCanonical as error:
-        raise SettlementRefused(str(error)) from error
 
 
-def _check_may(step: Step, person: Any) -> None:
-    if step.status != Step.Status.IN_DOUBT:
+def _check_may(step: Step, person: Any, answer: str) -> None:
+    if step.status not in ANSWERS:
         raise SettlementRefused(
             f"The step is {step.get_status_display().lower()}, so there is no doubt to settle."
         )
+    if answer not in ANSWERS[step.status]:
+        raise SettlementRefused(f"An answer is one of {', '.join(ANSWERS[step.status])}.")
     if step.run.requested_by_id == person.pk:
         raise SettlementRefused("You requested this run, so somebody else must settle it.")
 
 
-def _check_agrees(step: Step, answer: str, result: bytes | None) -> None:
-    """Who confirms that it happened confirms the same result; otherwise nobody would count."""
-    for said in step.settlements.filter(attempt=step.attempt, answer=Answer.HAPPENED):
-        if answer == Answer.HAPPENED and bytes(said.result or b"") != result:
+def _value(step: Step, answer: str, given: Any) -> bytes | None:
+    """The result, or the other arguments, that an answer takes."""
+    if answer not in WITH_A_VALUE:
+        return None
+    try:
+        if answer == Answer.RETRY_WITH:
+            return replacing.asked_for(step, given)
+        return canonical.encode(given)
+    except (NotCanonical, PayloadTooLarge, InvalidArguments) as error:
+        raise SettlementRefused(str(error)) from error
+
+
+def _check_agrees(step: Step, answer: str, value: bytes | None) -> None:
+    """Who says the same says it with the same value; otherwise nobody would count."""
+    if answer not in WITH_A_VALUE:
+        return
+    words = {
+        Answer.HAPPENED: "that it happened with the result",
+        Answer.SKIP: "to go on with the result",
+        Answer.RETRY_WITH: "to retry with",
+    }[Answer(answer)]
+    for said in step.settlements.filter(attempt=step.attempt, answer=answer):
+        if bytes(said.result or b"") != value:
             raise SettlementRefused(
-                f"{said.person.get_username()} has said that it happened with the result"
+                f"{said.person.get_username()} has said {words}"
                 f" {bytes(said.result or b'').decode()}; give the same one to confirm it."
             )
 
 
 def carry_out() -> int:
-    """In the executor: settles each step in doubt about which enough people have said the same."""
+    """In the executor: settles each of its steps about which enough people have said the same."""
     with connection.cursor() as cursor:
         cursor.execute(
             """
             SELECT s.id FROM runs_step s
-            WHERE s.status = 'in_doubt' AND EXISTS (
+            WHERE s.status IN ('in_doubt', 'paused') AND s.is_remote AND EXISTS (
                 SELECT FROM runs_settlement t WHERE t.step_id = s.id AND t.attempt = s.attempt)
             LIMIT %s
             """,
@@ -152,7 +205,8 @@ def carry_out() -> int:
 
 
 def carry_out_one(step_id: UUID) -> bool:
-    """Settles one step; False while it is not in doubt, or too few people say the same."""
+    """Settles one step of the executor; False while there is nothing to settle, or too few
+    people say the same."""
     with transaction.atomic(), connection.cursor() as cursor:
         try:
             rows.lock_run_of(step_id)
@@ -160,15 +214,22 @@ def carry_out_one(step_id: UUID) -> bool:
             return False
         step = Step.objects.get(pk=step_id)
         said = _agreed(step)
-        if step.status != Step.Status.IN_DOUBT or said is None:
+        if step.status not in ANSWERS or not step.is_remote or said is None:
             return False
         _apply(cursor, step, said)
     reach("committed:step.settled")
     return True
 
 
+def agreed_about(step_id: UUID, attempt: int) -> Settlement | None:
+    """What enough people have said of an attempt at a step."""
+    step = Step.objects.get(pk=step_id)
+    step.attempt = attempt
+    return _agreed(step)
+
+
 def _agreed(step: Step) -> Settlement | None:
-    """The newest of enough equal answers about the attempt in doubt."""
+    """The newest of enough equal answers about the newest attempt."""
     answers = list(step.settlements.filter(attempt=step.attempt).order_by("-at"))
     for said in answers:
         equal = [a for a in answers if a.answer == said.answer and a.result == said.result]
@@ -177,11 +238,24 @@ def _agreed(step: Step) -> Settlement | None:
     return None
 
 
+def failure(said: Settlement, *, was_in_doubt: bool) -> dict[str, str]:
+    """The error of a step that has failed because people said so."""
+    if said.answer == Answer.UNDO:
+        return {"kind": "UndoAsked", "message": f"To be undone: {said.reason}"}
+    doubt = " in doubt" if was_in_doubt else ""
+    return {"kind": "GivenUp", "message": f"Given up{doubt}: {said.reason}"}
+
+
 def _apply(cursor: Any, step: Step, said: Settlement) -> None:
     status = STATUS_AFTER[Answer(said.answer)]
-    if status == "ready" and rows.is_cancelling(cursor, step.run_id):
+    is_ending = rows.is_cancelling(cursor, step.run_id) and not positions.is_undo(step.position)
+    error = None
+    if status == "failed":
+        error = failure(said, was_in_doubt=step.status == Step.Status.IN_DOUBT)
+    elif said.answer == Answer.RETRY_WITH:
+        error = replacing.REPLACED
+    elif status == "ready" and is_ending:
         status = "cancelled"
-    error = {"kind": "GivenUp", "message": f"Given up in doubt: {said.reason}"}
     journal.append(
         step.run_id,
         "step.settled",
@@ -191,29 +265,43 @@ def _apply(cursor: Any, step: Step, said: Settlement) -> None:
     )
     cursor.execute(
         """
-        UPDATE runs_step SET status = %(status)s, result = %(result)s, failures = 0,
-            error = CASE WHEN %(status)s = 'failed' THEN %(error)s::jsonb END,
+        UPDATE runs_step SET status = %(status)s, failures = 0, error = %(error)s,
+            result = %(result)s,
+            deaths = CASE WHEN %(status)s = 'ready' THEN 0 ELSE deaths END,
+            unknowns = CASE WHEN %(status)s = 'ready' THEN 0 ELSE unknowns END,
+            give_up_at = CASE WHEN %(status)s = 'ready' THEN NULL ELSE give_up_at END,
             finished_at = CASE WHEN %(status)s <> 'ready' THEN clock_timestamp() END
-        WHERE id = %(step)s AND status = 'in_doubt'
+        WHERE id = %(step)s AND status = %(was)s
         """,
         {
             "status": status,
-            "result": said.result,
+            "result": said.result if status == "succeeded" else None,
             "error": rows.as_json(error),
             "step": step.pk,
+            "was": step.status,
         },
     )
-    if said.answer != Answer.GIVE_UP:
-        cursor.execute(
-            "UPDATE runs_effect SET status = %s, settled_at = clock_timestamp()"
-            " WHERE tenant = %s AND tool = %s AND key = %s",
-            [
-                {"succeeded": "succeeded", "cancelled": "failed"}.get(status, "intended"),
-                step.tenant,
-                step.name,
-                step.key,
-            ],
-        )
+    _apply_to_effect(cursor, step, said, status)
     if status == "ready":
         dispatch.hint("effects", step.pk)
+    if said.answer in (Answer.RETRY_WITH, Answer.UNDO):
+        # Not only when all else has ended: the worker has something to begin.
+        rows.wake(cursor, step.run_id)
     rows.wake_if_over(cursor, step.run_id)
+    rows.say_what_for(cursor, step.run_id, otherwise="a step of the executor")
+
+
+def _apply_to_effect(cursor: Any, step: Step, said: Settlement, status: str) -> None:
+    """A paused step's effect is known not to have happened; a doubt that is given up stays one."""
+    effect = {
+        Answer.HAPPENED: "succeeded",
+        Answer.DID_NOT_HAPPEN: "failed" if status == "cancelled" else "intended",
+        Answer.RETRY: "failed" if status == "cancelled" else "intended",
+    }.get(Answer(said.answer))
+    if effect is None or step.effect == "safe":
+        return
+    cursor.execute(
+        "UPDATE runs_effect SET status = %s, settled_at = clock_timestamp()"
+        " WHERE tenant = %s AND tool = %s AND key = %s",
+        [effect, step.tenant, step.name, step.key],
+    )

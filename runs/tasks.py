@@ -6,7 +6,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from runs import effects, settlements, worker
+from runs import completions, effects, settlements, worker
 
 
 @shared_task(name="runs.advance", ignore_result=True)
@@ -16,5 +16,6 @@ def advance(run_id: str) -> None:
 
 @shared_task(name="runs.execute", ignore_result=True)
 def execute(step_id: str) -> None:
+    completions.carry_out_one(UUID(step_id))
     settlements.carry_out_one(UUID(step_id))
     effects.drain(UUID(step_id))

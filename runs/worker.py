@@ -10,7 +10,19 @@ from uuid import UUID
 
 from django.db import connection
 
-from runs import canonical, claims, dispatch, journal, limits, telemetry, transitions
+from runs import (
+    canonical,
+    claims,
+    continuations,
+    dispatch,
+    forks,
+    journal,
+    limits,
+    overdue,
+    telemetry,
+    transitions,
+    undo,
+)
 from runs.calls import AUTHOR_FAILURES, described
 from runs.claims import Held
 from runs.context import RunContext
@@ -18,13 +30,14 @@ from runs.declare import WORKFLOWS, Workflow
 from runs.errors import (
     ClaimMissed,
     Fenced,
+    HistoryFull,
     InvalidInput,
     Mismatch,
     NotCanonical,
     PayloadTooLarge,
     StepError,
 )
-from runs.leaving import Cancelled, Parked, Stopped
+from runs.leaving import ContinuedAsNew, Parked, Steered, Stopped
 from runs.models import Run
 from runs.points import reach
 from runs.slice import Slice
@@ -71,17 +84,50 @@ def _slice(claim: Held) -> None:
         "placet.tenant": run.tenant,
     }
     with telemetry.segment(f"invoke_workflow {run.workflow}", run.id, claim.fence, attributes):
-        workflow = WORKFLOWS.get(run.workflow)
-        if run.cancel_requested_at is not None:
-            _cancel(claim)
-        elif workflow is None:
-            _quarantine_unknown(claim, run)
-        else:
-            _re_run(claim, run, workflow)
+        try:
+            while not _go_on(claim, run):
+                run = Run.objects.get(pk=claim.id)
+        except Stopped as stopped:
+            _stop(claim, stopped.reason)
+        except Mismatch as mismatch:
+            _stop(claim, mismatch)
+
+
+def _go_on(claim: Held, run: Run) -> bool:
+    """Goes on with a run; False when people have asked something of it meanwhile, which comes
+    before everything else."""
+    try:
+        _go_its_way(claim, run)
+    except Steered:
+        return False
+    return True
+
+
+def _go_its_way(claim: Held, run: Run) -> None:
+    """What there is to be done: what people asked for, the way to an end, or the workflow."""
+    workflow = WORKFLOWS.get(run.workflow)
+    if run.terminate_requested_at is not None:
+        transitions.terminate(claim)
+    elif run.pause_requested_at is not None:
+        transitions.pause(claim)
+    elif run.ending is not None:
+        undo.go_on(claim, run)
+    elif run.cancel_requested_at is not None:
+        undo.end(claim, run, *overdue.ending_of(run))
+    elif claim.deaths >= limits.MAX_DEATHS:
+        _quarantine_poison(claim)
+    elif workflow is None:
+        _quarantine_unknown(claim, run)
+    else:
+        forks.copy_once(claim, run)
+        _re_run(claim, run, workflow)
 
 
 def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
     slice = Slice(claim=claim, run=run, journal=journal.load(run.id), show_progress=show_progress)
+    asked = undo.asked_by_a_person(slice.journal)
+    if asked is not None:
+        return undo.end(claim, run, "failed", asked)
     try:
         given = workflow.checked_input(canonical.decode(run.input))
         result = workflow.function(RunContext(slice), **given)
@@ -95,18 +141,19 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
         transitions.park(
             claim,
             declared=slice.declared,
+            waits=slice.waits,
             awaited=parked.awaited,
+            awaits_any=parked.awaits_any,
             waiting_for=parked.waiting_for[:255],
         )
         logger.info("run %s %s waits for %s", run.id, run.workflow, parked.waiting_for)
-    except Cancelled:
-        _cancel(claim)
-    except Stopped as stopped:
-        _stop(claim, run, stopped.reason)
+    except ContinuedAsNew as again:
+        continuations.go_on(claim, run, again.input)
+        logger.info("run %s %s goes on in a new run", run.id, run.workflow)
     except (Fenced, ClaimMissed):
         raise
     except (InvalidInput, NotCanonical, PayloadTooLarge) as refused:
-        transitions.finish_run(claim, "failed", error=described(refused))
+        undo.end(claim, run, "failed", described(refused))
     except AUTHOR_FAILURES as error:
         if connection.needs_rollback or not connection.is_usable():
             raise
@@ -116,26 +163,25 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
         logger.info(
             "The workflow %s failed: %s", workflow.name, told["message"], exc_info=is_unforeseen
         )
-        transitions.finish_run(claim, "failed", error=told)
+        undo.end(claim, run, "failed", told)
 
 
-def _stop(claim: Held, run: Run, reason: Exception) -> None:
+def _stop(claim: Held, reason: Exception) -> None:
     """The engine could not go on: set aside where code and journal differ, else let go."""
-    if not isinstance(reason, Mismatch):
+    error: dict[str, Any] = described(reason)
+    if isinstance(reason, Mismatch):
+        error |= {"recorded": reason.recorded, "found": reason.found}
+    elif not isinstance(reason, HistoryFull):
         raise reason
-    error = described(reason) | {"recorded": reason.recorded, "found": reason.found}
-    transitions.quarantine(run.id, error, claim=claim)
+    transitions.quarantine(claim.id, error, claim=claim)
 
 
-def _cancel(claim: Held) -> None:
-    in_flight = transitions.cancel_unstarted(claim)
-    if in_flight:
-        waiting_for = f"{', '.join(sorted(set(in_flight)))} to end, then it is cancelled"
-        transitions.park(
-            claim, declared=[], awaited=[], waiting_for=waiting_for, is_cancelling=True
-        )
-    else:
-        transitions.finish_run(claim, "cancelled")
+def _quarantine_poison(claim: Held) -> None:
+    message = (
+        f"{claim.deaths} workers were lost one after the other at the same place of this run;"
+        " none tries it again until a person has looked."
+    )
+    transitions.quarantine(claim.id, {"kind": "Poison", "message": message}, claim=claim)
 
 
 def _quarantine_unknown(claim: Held, run: Run) -> None:

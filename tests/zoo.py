@@ -219,3 +219,197 @@ def everything(run: Any, *, amount_minor: int) -> dict[str, Any]:
         reference="all",
     )
     return {"at": at.isoformat(), "paid": paid["paid"], "id": str(run.uuid4())}
+
+
+@workflow("listening", version=1)
+def listening(run: Any, *, signals: list[str], timeout: float | None = None) -> list[Any]:
+    """Takes one signal of each name, one after the other."""
+    return [run.wait_for(name, timeout=timeout) for name in signals]
+
+
+@workflow("hurrying", version=1)
+def hurrying(run: Any, *, seconds: float) -> str:
+    """Waits for the first of a signal and a time."""
+    news, alarm = run.expect("news"), run.timer(seconds)
+    first = run.first_of(news, alarm)
+    run.call(add, a=1, b=1)
+    return f"news: {first.result()}" if first is news else "no news"
+
+
+@workflow("collecting", version=1)
+def collecting(run: Any) -> list[Any]:
+    """Waits for two signals, a step of the executor and a time, all of them."""
+    handles = [run.expect("a"), run.expect("b"), run.begin(register, name="c"), run.timer(0.01)]
+    return run.all_of(*handles)
+
+
+@workflow("writing", version=1)
+def writing(run: Any, *, to: str, signal: str, payload: Any = None) -> str:
+    """Sends a signal to another run."""
+    try:
+        run.send(to, signal, payload)
+    except StepError as error:
+        return f"not sent: {error}"
+    return "sent"
+
+
+@workflow("asking", version=1)
+def asking(run: Any, *, timeout: float | None = None) -> Any:
+    """Asks people for a number and a word."""
+    form = {
+        "type": "object",
+        "properties": {"count": {"type": "integer", "minimum": 1}, "word": {"type": "string"}},
+        "required": ["count"],
+        "additionalProperties": False,
+    }
+    answer = run.ask("How many, and what?", form, timeout=timeout)
+    return [answer["count"], answer.get("word")]
+
+
+@workflow("parenting", version=1)
+def parenting(run: Any, *, children: list[dict[str, Any]], detached: bool = False) -> list[Any]:
+    """Starts children side by side, and collects what they came to."""
+    begin = run.start_detached if detached else run.start
+    begun = [begin(child["workflow"], **child["input"]) for child in children]
+    outcomes = run.all_of(*begun, return_exceptions=True)
+    return [str(o) if isinstance(o, StepError) else o for o in outcomes]
+
+
+@workflow("nesting", version=1)
+def nesting(run: Any, *, depth: int) -> int:
+    """A chain of runs, each of which starts the next."""
+    return 1 + run.start("nesting", depth=depth - 1).result() if depth else 0
+
+
+@workflow("many_registering", version=1)
+def many_registering(
+    run: Any, *, names: list[str], fail_fast: bool = False, at_once: int | None = None
+) -> Any:
+    """Registers names side by side, within a bound or until the first failure."""
+    calls = [run.prepare(register, name=name) for name in names]
+    try:
+        done = run.gather(calls, fail_fast=fail_fast, at_once=at_once)
+    except StepError as error:
+        run.call(add, a=0, b=0)
+        return f"failed: {error}"
+    return len(done)
+
+
+# What a run did, and how it is taken back.
+
+
+@tool(effect="keyed", retry=SOON)
+def unbook(call: Any, *, place: str, original_key: str = "") -> dict[str, Any]:
+    """Takes a booking back; honours keys."""
+    note("unbook-called", place=place, key=call.idempotency_key, attempt=call.attempt)
+    if pop_switch("unbook-fails"):
+        raise ConnectionResetError("the line broke")
+    if pop_switch("unbook-refuses"):
+        raise Refusal("it is too late to take it back")
+    if not any(e["key"] == call.idempotency_key for e in ledger("unbooked")):
+        note("unbooked", place=place, key=call.idempotency_key, original=original_key)
+    return {"place": place}
+
+
+@tool(effect="keyed", retry=SOON, undo="unbook")
+def book(call: Any, *, place: str) -> dict[str, Any]:
+    """Books; can be undone."""
+    if pop_switch("book-refuses"):
+        raise Refusal("it is fully booked")
+    if not any(e["key"] == call.idempotency_key for e in ledger("booked")):
+        note("booked", place=place, key=call.idempotency_key)
+    return {"place": place}
+
+
+@tool(effect="once", undo="unbook")
+def book_once(call: Any, *, place: str) -> dict[str, Any]:
+    """Books without a key."""
+    note("booked", place=place, key=call.idempotency_key)
+    if pop_switch("book-drops"):
+        raise ConnectionResetError("the connection was dropped")
+    return {"place": place}
+
+
+@tool(
+    effect="keyed",
+    money=Money(amount="amount_minor", currency="currency", payee="iban"),
+    retry=SOON,
+)
+def charge_back(call: Any, *, iban: str, amount_minor: int, currency: str) -> dict[str, Any]:
+    """Has money sent back, which moves money."""
+    note("charged-back", key=call.idempotency_key, amount_minor=amount_minor)
+    return {"back": amount_minor}
+
+
+@tool(effect="keyed", retry=SOON, undo="charge_back")
+def charge(call: Any, *, iban: str, amount_minor: int, currency: str) -> dict[str, Any]:
+    """Counts as done; its undo needs a gate."""
+    note("charged", key=call.idempotency_key, amount_minor=amount_minor)
+    return {"charged": amount_minor}
+
+
+@workflow("travelling", version=1)
+def travelling(run: Any, *, places: list[str], ends_well: bool = True) -> int:
+    """Books one place after the other, counts in between, and fails at the end if asked."""
+    for index, place in enumerate(places):
+        run.call(book, place=place)
+        run.call(add, a=index, b=1)
+    if not ends_well:
+        raise RuntimeError("nobody wants to travel")
+    return len(places)
+
+
+@workflow("touring", version=1)
+def touring(run: Any, *, places: list[str]) -> None:
+    """Books many places side by side, and fails."""
+    run.gather([run.prepare(book, place=place) for place in places])
+    raise RuntimeError("the tour is off")
+
+
+@workflow("daring", version=1)
+def daring(run: Any, *, places: list[str]) -> None:
+    """Books a place, then one without a key, and waits for a signal."""
+    run.call(book, place=places[0])
+    run.call(book_once, place=places[1])
+    run.wait_for("go")
+
+
+@workflow("charging", version=1)
+def charging(run: Any, *, amount_minor: int) -> None:
+    """Charges, and fails."""
+    run.call(charge, iban="GB29NWBK60161331926819", amount_minor=amount_minor, currency="EUR")
+    raise RuntimeError("the goods are gone")
+
+
+@workflow("lingering", version=1)
+def lingering(run: Any, *, seconds: float = 0.0, names: list[str] = []) -> list[Any]:  # noqa: B006
+    """Adds, draws, waits, registers, adds."""
+    drawn = [run.call(add, a=1, b=1), str(run.uuid4())]
+    run.sleep(seconds)
+    for name in names:
+        run.call(register, name=name)
+    return [*drawn, str(run.uuid4()), run.call(add, a=2, b=2)]
+
+
+@workflow("changing", version=1)
+def changing(run: Any) -> list[Any]:
+    """Its code is changed by switches of the world: `patched-code`, `broken-code`."""
+    done = [run.call(add, a=1, b=1)]
+    if switch("patched-code") and run.patched("check"):
+        done.append("checked")
+    if switch("broken-code"):
+        done.append(run.call(echo, value="new"))
+    done.append(run.wait_for("go"))
+    if switch("patched-code") and run.patched("check again"):
+        done.append("checked again")
+    done.append(run.call(add, a=2, b=2))
+    return done
+
+
+@workflow("counting", version=1)
+def counting(run: Any, *, number: int, most: int) -> Any:
+    """Counts from run to run, one signal a run."""
+    run.call(add, a=number, b=0)
+    if number < most:
+        run.continue_as_new(number=number + 1, most=most)
+    return [number, run.wait_for("end"), run.should_continue]

@@ -36,4 +36,7 @@ class WorkflowDeclaration(models.Model):
     version = models.PositiveIntegerField()
     schema = models.JSONField(help_text="JSON Schema of the input")
     summary = models.CharField(max_length=255, default="")
+    deadline_seconds = models.PositiveIntegerField(
+        null=True, help_text="how long its runs may take, from start to end"
+    )
     is_current = models.BooleanField(default=True)

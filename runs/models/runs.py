@@ -55,6 +55,9 @@ class Run(models.Model):
     )
     awaits_any = models.BooleanField(db_default=False, help_text="the first of them wakes it")
     deadline_at = models.DateTimeField(null=True)
+    ready_at = models.DateTimeField(
+        db_default=Now(), help_text="since when it is ready, by the database: its place in line"
+    )
     ending = models.JSONField(
         null=True, help_text="{status, error} that it ends with once all is undone"
     )
@@ -116,7 +119,9 @@ class Run(models.Model):
         ]
         indexes = [
             models.Index(fields=["tenant", "-created_at", "-id"], name="runs_run_newest"),
-            models.Index(fields=["id"], condition=Q(status="ready"), name="runs_run_ready"),
+            models.Index(
+                fields=["ready_at", "id"], condition=Q(status="ready"), name="runs_run_in_line"
+            ),
             models.Index(
                 fields=["tenant", "-created_at"],
                 condition=Q(status__in=["failed", "paused", "quarantined"]),
@@ -137,6 +142,11 @@ class Run(models.Model):
                 fields=["deadline_at"],
                 condition=Q(deadline_at__isnull=False, finished_at__isnull=True),
                 name="runs_run_deadline",
+            ),
+            models.Index(
+                fields=["schedule"],
+                condition=Q(schedule__isnull=False, finished_at__isnull=True),
+                name="runs_run_of_schedule",
             ),
             models.Index(
                 fields=["forked_from"],

@@ -12,35 +12,61 @@ a lost claim raises `Fenced`. Nothing here calls the network.
           held, ready -> cancelled
 """
 
-from runs.transitions.attempts import Outcome, finish_attempt, start_step, take_over
+from runs.transitions.attempts import (
+    Outcome,
+    end_waiting,
+    finish_attempt,
+    start_step,
+    take_over,
+)
+from runs.transitions.births import start_child
+from runs.transitions.endings import (
+    begin_undo,
+    cancel_unstarted,
+    finish_run,
+    pause,
+    pause_for_a_person,
+    quarantine,
+    terminate,
+)
 from runs.transitions.holds import clear, deny, explain_hold
 from runs.transitions.of_runs import (
     Declared,
     Recording,
-    cancel_unstarted,
-    finish_run,
+    declare,
     park,
-    quarantine,
     record,
     wake,
 )
-from runs.transitions.rows import ENDED_STEP
+from runs.transitions.rows import ENDED_STEP, MAY_START
+from runs.transitions.timers import DEADLINE, request_end_by_deadline, wake_due
 
 __all__ = [
+    "DEADLINE",
     "ENDED_STEP",
+    "MAY_START",
     "Declared",
     "Outcome",
     "Recording",
+    "begin_undo",
     "cancel_unstarted",
     "clear",
+    "declare",
     "deny",
+    "end_waiting",
     "explain_hold",
     "finish_attempt",
     "finish_run",
     "park",
+    "pause",
+    "pause_for_a_person",
     "quarantine",
     "record",
+    "request_end_by_deadline",
+    "start_child",
     "start_step",
     "take_over",
+    "terminate",
     "wake",
+    "wake_due",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,9 @@ from runs.points import reach
 from runs.telemetry import current_trace_id
 from runs.transitions import rows
 
+SHOWN_POSITIONS = 100
+"""How many of the positions that a run waits for its journal names."""
+
 # A safe step costs one statement and one commit: fence, step and event together.
 RECORD = """
     WITH head AS (
@@ -27,19 +31,21 @@ RECORD = """
         INSERT INTO runs_step (
             id, tenant, run_id, position, kind, name, effect, is_money, is_remote, status,
             arguments, digest, key, attempt, failures, not_before, result, error,
-            held_because, created_at, started_at, finished_at)
+            held_because, created_at, started_at, finished_at, give_up_at)
         SELECT %(id)s, tenant, %(run)s, %(position)s, %(kind)s, %(name)s, 'safe', false, false,
             %(status)s, %(arguments)s, %(digest)s, %(key)s, %(attempt)s, %(failures)s,
-            clock_timestamp() + %(wait)s, %(result)s, %(error)s, '',
+            coalesce(%(until)s, clock_timestamp() + %(wait)s), %(result)s, %(error)s, '',
             clock_timestamp(), clock_timestamp() - %(took)s,
-            CASE WHEN %(status)s IN ('succeeded', 'failed') THEN clock_timestamp() END
+            CASE WHEN %(status)s IN ('succeeded', 'failed', 'cancelled') THEN clock_timestamp() END,
+            clock_timestamp() - %(took)s + %(give_up)s
         FROM head
         ON CONFLICT (tenant, run_id, position) DO UPDATE SET
             status = excluded.status, attempt = excluded.attempt, failures = excluded.failures,
             not_before = excluded.not_before, result = excluded.result, error = excluded.error,
             started_at = least(runs_step.started_at, excluded.started_at),
-            finished_at = excluded.finished_at
-        WHERE runs_step.status IN ('ready', 'waiting')
+            finished_at = excluded.finished_at, give_up_at = CASE WHEN NOT %(is_fresh)s
+                THEN coalesce(runs_step.give_up_at, excluded.give_up_at) END
+        WHERE runs_step.status IN ('ready', 'waiting', 'paused')
         RETURNING id
     ), event AS (
         INSERT INTO runs_event (tenant, run_id, seq, kind, position, actor, body, trace_id)
@@ -47,9 +53,9 @@ RECORD = """
         FROM head
         RETURNING seq
     )
-    SELECT head.tenant, event.seq, r.cancel_requested_at IS NOT NULL
+    SELECT head.tenant, event.seq, {asked}
     FROM head, step, event, runs_run r WHERE r.id = %(run)s
-"""
+""".replace("{asked}", rows.ASKED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,12 @@ class Recording:
     attempt: int = 1
     failures: int = 0
     wait: timedelta | None = None
+    until: datetime | None = None
+    takes: UUID | None = None
+    give_up: timedelta | None = None
+    """How long all attempts may take together, counted from the first."""
+    is_fresh: bool = False
+    """A person has given it all its attempts anew."""
     took: timedelta = field(default_factory=timedelta)
     result: bytes | None = None
     error: dict[str, str] | None = None
@@ -87,8 +99,26 @@ class Declared:
     key: str
 
 
-def record(claim: Held, recording: Recording) -> bool:
-    """Commits one step of a worker; returns whether somebody asked to cancel the run."""
+def record(claim: Held, recording: Recording) -> str:
+    """Commits one step of a worker, and the message that it takes from the run's mailbox;
+    returns what people have asked of the run: `terminate`, `pause`, `cancel`, or nothing."""
+    if recording.takes is None:
+        asked = record_part(claim, recording)
+    else:
+        with transaction.atomic(), connection.cursor() as cursor:
+            asked = record_part(claim, recording)
+            cursor.execute(
+                "UPDATE runs_signal SET taken_at = %s"
+                " WHERE id = %s AND run_id = %s AND taken_at IS NULL RETURNING tenant",
+                [recording.position, recording.takes, claim.id],
+            )
+            rows.one(cursor, "message", recording.takes)
+    reach(f"committed:{recording.event}")
+    return asked
+
+
+def record_part(claim: Held, recording: Recording) -> str:
+    """`record`, as a part of the caller's transaction."""
     values = {
         **recording.__dict__,
         "id": new_id(),
@@ -102,59 +132,78 @@ def record(claim: Held, recording: Recording) -> bool:
         row = cursor.fetchone()
     if row is None:
         raise Fenced(f"The claim on run {claim.id} with fence {claim.fence} is lost.")
-    tenant, seq, is_cancelling = row
+    tenant, seq, asked = row
     dispatch.show(tenant, "run", claim.id, seq)
-    reach(f"committed:{recording.event}")
-    return bool(is_cancelling)
+    return str(asked or "")
 
 
 def park(
     claim: Held,
     *,
-    declared: list[Declared],
-    awaited: list[int],
+    declared: Sequence[Declared] = (),
+    waits: Sequence[Recording] = (),
+    awaited: Sequence[int] | None,
+    awaits_any: bool = False,
     waiting_for: str,
     is_cancelling: bool = False,
 ) -> None:
-    """Declares steps and lets go of the run until they have ended, or until the earliest time
-    that one of its own waiting steps names.
+    """Declares steps and lets go of the run until those at the positions `awaited` are over (all
+    of them, or any), or until the earliest time that one of them names. With `awaited` None it
+    waits for every step of the executor that it has.
 
-    What happened while the worker was busy (a step ended, somebody asked to cancel) is seen
-    under the lock, so no wake-up is lost: the run is then ready at once. `is_cancelling` is
-    for a worker that has seen the request already.
+    What happened while the worker was busy (a step ended, a message came, somebody asked to
+    cancel) is seen under the lock, so no wake-up is lost: the run is then ready at once.
+    `is_cancelling` is for a worker that has seen the request already.
     """
     with transaction.atomic(), connection.cursor() as cursor:
         seq = journal.append(
             claim.id,
             "run.waiting",
-            {"for": waiting_for, "positions": awaited},
+            {"for": waiting_for, "positions": list(awaited or ())[:SHOWN_POSITIONS]},
             actor="worker",
             fence=claim.fence,
         )
+        for recording in waits:
+            record_part(claim, recording)
         for step in declared:
             _declare(cursor, claim, step)
-        if is_cancelling:
-            is_over = not rows.has_unended(cursor, claim.id)
-        else:
-            is_over = rows.is_cancelling(cursor, claim.id) or (
-                bool(awaited) and not rows.has_unended(cursor, claim.id)
-            )
         waiting_for = rows.words_of_doubt(cursor, claim.id) or waiting_for
         cursor.execute(
             """
-            UPDATE runs_run SET status = %s, waiting_for = %s, waiting_since = clock_timestamp(),
-                wake_at = (SELECT min(not_before) FROM runs_step WHERE run_id = %s
-                           AND NOT is_remote AND status IN ('ready', 'waiting'))
-            WHERE id = %s AND status = 'running' RETURNING tenant
+            UPDATE runs_run SET status = 'waiting', waiting_for = %(words)s,
+                waiting_since = clock_timestamp(), awaited = %(awaited)s, awaits_any = %(any)s,
+                wake_at = (SELECT min(not_before) FROM runs_step WHERE run_id = %(run)s
+                           AND NOT is_remote AND status IN ('ready', 'waiting')
+                           AND position = ANY(%(awaited)s))
+            WHERE id = %(run)s AND status = 'running' RETURNING tenant
             """,
-            ["ready" if is_over else "waiting", waiting_for, claim.id, claim.id],
+            {
+                "words": waiting_for,
+                "awaited": None if awaited is None else list(awaited),
+                "any": awaits_any,
+                "run": claim.id,
+            },
         )
         tenant = rows.one(cursor, "run", claim.id)
+        asked = rows.asked(cursor, claim.id)
+        is_over = rows.is_over(cursor, claim.id) or (
+            asked in ("terminate", "pause") or (asked == "cancel" and not is_cancelling)
+        )
+        if is_over:
+            rows.wake(cursor, claim.id)
         rows.let_go(cursor, claim)
         dispatch.show(tenant, "run", claim.id, seq)
-        if is_over:
-            dispatch.hint("runs", claim.id)
     reach("committed:run.waiting")
+
+
+def declare(claim: Held, declared: Sequence[Declared]) -> None:
+    """Commits steps for the executor while the run goes on."""
+    if not declared:
+        return
+    with transaction.atomic(), connection.cursor() as cursor:
+        for step in declared:
+            _declare(cursor, claim, step)
+    reach("committed:steps.declared")
 
 
 def _declare(cursor: Any, claim: Held, step: Declared) -> None:
@@ -191,84 +240,6 @@ def _declare(cursor: Any, claim: Held, step: Declared) -> None:
         fence=claim.fence,
     )
     dispatch.hint("gates" if step.is_money else "effects", id)
-
-
-def finish_run(
-    claim: Held, status: str, *, result: bytes | None = None, error: dict[str, str] | None = None
-) -> None:
-    """Ends a run: succeeded, failed, or cancelled (then its unstarted steps are, too)."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        body = {} if error is None else {"error": error}
-        journal.append(claim.id, f"run.{status}", body, actor="worker", fence=claim.fence)
-        _cancel_unstarted(cursor, claim)
-        cursor.execute(
-            """
-            UPDATE runs_run SET status = %s, result = %s, error = %s,
-                finished_at = clock_timestamp(), waiting_for = '', waiting_since = NULL,
-                wake_at = NULL
-            WHERE id = %s AND status = 'running' RETURNING tenant
-            """,
-            [status, result, rows.as_json(error), claim.id],
-        )
-        rows.one(cursor, "run", claim.id)
-        rows.let_go(cursor, claim)
-    reach(f"committed:run.{status}")
-
-
-def cancel_unstarted(claim: Held) -> list[str]:
-    """Cancels the steps that no executor has started; returns the names of those in flight.
-
-    A step that was attempted and waits to be attempted again is in flight: whether it had
-    its effect is not known yet, so it goes on under its key until it is.
-    """
-    with transaction.atomic(), connection.cursor() as cursor:
-        journal.append(claim.id, "run.cancelling", {}, actor="worker", fence=claim.fence)
-        _cancel_unstarted(cursor, claim)
-        cursor.execute(
-            "SELECT name FROM runs_step WHERE run_id = %s"
-            " AND status IN ('ready', 'running', 'in_doubt')",
-            [claim.id],
-        )
-        in_flight = [row[0] for row in cursor.fetchall()]
-    reach("committed:run.cancelling")
-    return in_flight
-
-
-def _cancel_unstarted(cursor: Any, claim: Held) -> None:
-    cursor.execute(
-        """
-        UPDATE runs_step SET status = 'cancelled', finished_at = clock_timestamp()
-        WHERE run_id = %s AND (status IN ('held', 'waiting')
-                               OR (status = 'ready' AND (attempt = 0 OR NOT is_remote)))
-        RETURNING id, position, is_money
-        """,
-        [claim.id],
-    )
-    for id, position, is_money in cursor.fetchall():
-        journal.append(
-            claim.id, "step.cancelled", {}, position=position, actor="worker", fence=claim.fence
-        )
-        if is_money:
-            dispatch.hint("gates", id)
-
-
-def quarantine(run_id: UUID, because: dict[str, str], *, claim: Held | None = None) -> None:
-    """Sets a run aside for a person, with the reason in words; nothing of it runs any more."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        fence = claim.fence if claim else None
-        journal.append(run_id, "run.quarantined", because, actor="engine", fence=fence)
-        cursor.execute(
-            """
-            UPDATE runs_run SET status = 'quarantined', error = %s, waiting_for = %s,
-                waiting_since = clock_timestamp(), wake_at = NULL
-            WHERE id = %s AND status IN ('ready', 'running', 'waiting') RETURNING tenant
-            """,
-            [rows.as_json(because), because["message"][:255], run_id],
-        )
-        rows.one(cursor, "run", run_id)
-        if claim is not None:
-            rows.let_go(cursor, claim)
-    reach("committed:run.quarantined")
 
 
 def wake(run_id: UUID) -> bool:

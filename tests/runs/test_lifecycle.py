@@ -15,8 +15,9 @@ from runs.errors import (
     PayloadTooLarge,
     UnknownWorkflow,
 )
-from runs.lifecycle import request_cancel, start_run
+from runs.lifecycle import start_run
 from runs.models import Claim, Run
+from runs.steering import request_cancel
 from tests.harness import World, as_role
 from tests.zoo import ledger
 

@@ -121,7 +121,7 @@ def test_the_second_person_confirms_the_result_that_the_first_one_named(world: W
     ("who", "answer", "reason", "sentence"),
     [
         ("alice", "happened", "x", "You requested this run, so somebody else must settle it."),
-        ("bob", "perhaps", "x", "An answer is one of happened, did_not_happen, give_up."),
+        ("bob", "perhaps", "x", "An answer is one of happened, did_not_happen, undo, give_up."),
         ("bob", "happened", "  ", "Say how you know it: a reason is needed."),
         ("bob", "happened", "x" * 1001, "at most 1000 are kept"),
         ("bob", "happened", "x\0", "NUL character"),
@@ -166,7 +166,7 @@ def test_a_second_doubt_needs_new_answers(world: World) -> None:
 
 
 def test_a_run_that_is_to_be_cancelled_ends_when_its_doubt_is_settled(world: World) -> None:
-    from runs.lifecycle import request_cancel
+    from runs.steering import request_cancel
 
     step = doubtful(world)
     with as_role("placet_web"):
@@ -214,7 +214,7 @@ def test_web_cannot_settle_for_another_by_sql_and_nobody_rewrites_what_was_said(
 def test_an_effect_that_did_not_happen_is_not_run_again_while_the_run_is_cancelled(
     world: World,
 ) -> None:
-    from runs.lifecycle import request_cancel
+    from runs.steering import request_cancel
 
     step = doubtful(world)
     with as_role("placet_web"):

@@ -477,7 +477,7 @@ def test_a_ready_step_of_a_quarantined_run_is_not_hinted_for_ever(
 
 def test_cancelling_sees_a_step_that_ends_between_its_two_transactions(world: World) -> None:
     """No wake-up is lost: the run is ready again when its last step has ended meanwhile."""
-    from runs.lifecycle import request_cancel
+    from runs.steering import request_cancel
 
     run = world.start("registering", names=["a"])
     world.work()

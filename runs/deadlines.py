@@ -1,0 +1,214 @@
+"""The time of one attempt: it ends, also when the tool's code ignores that.
+
+First an exception is raised in the tool: in the main thread by a signal, which also wakes it
+from a sleep or a read, in other threads at the next line of Python; an `async def` is cancelled.
+A tool that is still there after `limits.TIMEOUT_GRACE_SECONDS` cannot be made to leave. Then a
+thread of this module records what is known of the attempt, and ends the process: its Celery
+parent starts another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connection
+
+from runs import limits
+from runs.declare import Tool
+
+logger = logging.getLogger(__name__)
+
+ENDED_FOR_A_TIMEOUT = 75
+"""The exit status of a process that had to be ended."""
+
+
+class AttemptTimedOut(BaseException):
+    """The attempt's time is over. Not an `Exception`: an author's `except` must not swallow it."""
+
+
+class Overrun(BaseException):
+    """The outcome of the attempt has been recorded, because its tool did not leave in time."""
+
+
+def _exit() -> None:
+    os._exit(ENDED_FOR_A_TIMEOUT)
+
+
+_end_process: Callable[[], None] = _exit
+
+
+def plug_end(end: Callable[[], None] | None) -> None:
+    """Names what ends the process of a tool that does not leave; for tests."""
+    global _end_process
+    _end_process = end or _exit
+
+
+class Deadline:
+    """The time of one attempt, while its tool runs."""
+
+    def __init__(self, tool: Tool, overrun: Callable[[AttemptTimedOut], None]) -> None:
+        self._tool, self._overrun = tool, overrun
+        self._began = self._beat_at = time.monotonic()
+        self._thread = threading.get_ident()
+        self._is_main = threading.current_thread() is threading.main_thread()
+        self._cancel: Callable[[], Any] | None = None
+        self._context = contextvars.copy_context()
+        self._lock = threading.Lock()
+        self._fired_at = 0.0
+        self.fired: AttemptTimedOut | None = None
+        self.was_raised = False
+        self.is_over = False
+        self.has_overrun = False
+
+    def beat(self) -> None:
+        """The tool has shown that it lives."""
+        self._beat_at = time.monotonic()
+
+    def cancels(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any] | None) -> None:
+        """The tool is this task of an event loop, so it is cancelled instead of interrupted."""
+        if task is not None:
+            self._cancel = lambda: loop.call_soon_threadsafe(task.cancel)
+
+    @property
+    def due_at(self) -> float:
+        """When something is to be done about it, by the monotonic clock."""
+        if self.fired is not None:
+            return self._fired_at + limits.TIMEOUT_GRACE_SECONDS
+        at = self._began + self._tool.timeout_seconds
+        if self._tool.heartbeat_seconds is not None:
+            at = min(at, self._beat_at + self._tool.heartbeat_seconds)
+        return at
+
+    def act(self) -> None:
+        """For the watchdog, when it is due: asks the tool to leave, or ends its process."""
+        with self._lock:
+            if self.is_over:
+                return
+            if self.fired is None:
+                self.fired, self._fired_at = AttemptTimedOut(self._words()), time.monotonic()
+                self._interrupt()
+                return
+            self.has_overrun = True
+        logger.error("%s did not leave when its time was over; its process ends.", self._tool.name)
+        try:
+            self._context.run(self._overrun, self.fired)
+        except BaseException as error:
+            logger.error("The outcome of %s was not recorded: %s", self._tool.name, error)
+        finally:
+            connection.close()
+            _end_process()
+
+    def leave(self) -> None:
+        """The tool has come back. Raises `Overrun` when it was too late for its outcome."""
+        self.is_over = True
+        with self._lock:
+            if self.fired is not None and not self._is_main:
+                _raise_in(self._thread, None)
+            if self.has_overrun:
+                raise Overrun
+
+    def _words(self) -> str:
+        seconds = self._tool.timeout_seconds
+        if self._began + seconds <= time.monotonic():
+            return f"{self._tool.name} took longer than {seconds:g} seconds."
+        return f"{self._tool.name} gave no heartbeat for {self._tool.heartbeat_seconds:g} seconds."
+
+    def _interrupt(self) -> None:
+        if self._cancel is not None:
+            try:
+                self._cancel()
+            except RuntimeError:  # The loop is closed: the tool is on its way out.
+                return
+        elif self._is_main:
+            signal.pthread_kill(self._thread, signal.SIGALRM)
+        else:
+            _raise_in(self._thread, AttemptTimedOut)
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    raised = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+
+
+_in_main: Deadline | None = None
+
+
+def _on_alarm(*_: Any) -> None:
+    deadline = _in_main
+    if deadline is None or deadline.is_over or deadline.fired is None or deadline.was_raised:
+        return
+    deadline.was_raised = True
+    raise deadline.fired
+
+
+class Watchdog:
+    """The thread that looks after the deadlines of this process. After a fork the child starts
+    with an empty one."""
+
+    def __init__(self) -> None:
+        self._watched: set[Deadline] = set()
+        self._changed = threading.Condition()
+        self._looks_at = 0.0
+        self._pid = 0
+
+    @contextmanager
+    def watching(self, deadline: Deadline) -> Iterator[Deadline]:
+        """For as long as the block runs, which calls the tool in this thread."""
+        global _in_main
+        is_main = threading.current_thread() is threading.main_thread()
+        outer = _in_main
+        if is_main:
+            _in_main = deadline
+            if signal.getsignal(signal.SIGALRM) is not _on_alarm:
+                signal.signal(signal.SIGALRM, _on_alarm)
+        self._add(deadline)
+        try:
+            yield deadline
+        finally:
+            try:
+                deadline.leave()
+            finally:
+                deadline.is_over = True
+                if is_main:
+                    _in_main = outer
+                with self._changed:
+                    self._watched.discard(deadline)
+
+    def _add(self, deadline: Deadline) -> None:
+        with self._changed:
+            if self._pid != os.getpid():
+                self._pid, self._looks_at = os.getpid(), 0.0
+                self._watched.clear()
+                threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
+            self._watched.add(deadline)
+            # It looks again by itself, unless this one is due before that.
+            if deadline.due_at < self._looks_at:
+                self._changed.notify()
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                due = [deadline for deadline in self._watched if deadline.due_at <= now]
+                if not due:
+                    soonest = min((d.due_at for d in self._watched), default=now + 60.0)
+                    self._looks_at = soonest
+                    self._changed.wait(max(0.001, soonest - now))
+            for deadline in due:
+                deadline.act()
+                if deadline.is_over or deadline.has_overrun:
+                    with self._changed:
+                        self._watched.discard(deadline)
+
+
+watchdog = Watchdog()

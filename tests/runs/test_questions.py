@@ -1,0 +1,109 @@
+"""Questions that runs ask people."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from runs import questions
+from runs.errors import AlreadyEnded, InvalidInput
+from runs.models import Event, Run, Step
+from tests.harness import World, as_role
+
+
+def asked(world: World) -> tuple[Run, Step]:
+    run = world.start("asking")
+    world.settle()
+    return run, world.steps(run)[0]
+
+
+def answer(world: World, step: Step, values: Any, person: Any = None) -> Any:
+    with as_role("placet_web"):
+        return questions.answer(step=step, person=person or world.bob, values=values)
+
+
+def test_an_answer_goes_to_the_run_that_asked(world: World) -> None:
+    run, step = asked(world)
+    assert (step.kind, step.status) == ("ask", "waiting")
+    assert world.run_now(run).waiting_for == "the answer to a question"
+    question, form = questions.form_of(step)
+    assert question == "How many, and what?"
+    assert form["required"] == ["count"]
+    answer(world, step, {"count": 2, "word": "cats"})
+    assert questions.find_answer(step) is not None
+    world.settle()
+    assert world.result(run) == [2, "cats"]
+    event = Event.objects.get(run=run, kind="question.answered")
+    assert (event.actor, event.position) == ("bob", 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "pointer", "said"),
+    [
+        ({"count": 0}, "/count", "0 is less than the minimum of 1."),
+        ({"count": "2"}, "/count", "'2' is not of type 'integer'."),
+        ({}, "", "'count' is a required property."),
+        ({"count": 1, "x": 1}, "", "Additional properties are not allowed"),
+        ([], "", "[] is not of type 'object'."),
+    ],
+)
+def test_an_answer_that_does_not_fit_changes_nothing(
+    world: World, values: Any, pointer: str, said: str
+) -> None:
+    run, step = asked(world)
+    with pytest.raises(InvalidInput) as refused:
+        answer(world, step, values)
+    assert refused.value.errors[0][0] == pointer
+    assert refused.value.errors[0][1].startswith(said)
+    assert world.run_now(run).status == "waiting"
+
+
+def test_a_question_is_answered_once(world: World) -> None:
+    _, step = asked(world)
+    answer(world, step, {"count": 2})
+    with pytest.raises(AlreadyEnded, match="bob has answered this question already"):
+        answer(world, step, {"count": 3}, world.carol)
+    world.settle()
+    with pytest.raises(AlreadyEnded, match="Nobody waits for an answer"):
+        answer(world, Step.objects.get(pk=step.pk), {"count": 3}, world.carol)
+
+
+def test_of_two_answers_at_once_one_is_taken(world: World) -> None:
+    run, step = asked(world)
+    outcomes: list[str] = []
+    barrier = threading.Barrier(2)
+
+    def say(person: Any, count: int) -> None:
+        from django.db import connection
+
+        barrier.wait()
+        try:
+            questions.answer(step=step, person=person, values={"count": count})
+            outcomes.append("taken")
+        except Exception as error:
+            outcomes.append(type(error).__name__)
+        finally:
+            connection.close()
+
+    threads = [
+        threading.Thread(target=say, args=[world.bob, 2]),
+        threading.Thread(target=say, args=[world.carol, 3]),
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes.count("taken") == 1
+    world.settle()
+    assert world.result(run) in ([2, None], [3, None])
+
+
+def test_a_question_that_nobody_answers_in_time(world: World) -> None:
+    run = world.start("asking", timeout=0.01)
+    for _ in range(100):
+        world.settle()
+        if world.run_now(run).finished_at:
+            break
+    assert world.run_now(run).error["kind"] == "TimedOut"
