@@ -17,9 +17,10 @@ from approvals.models import Decision
 from console import access, audit
 from console.models import User
 from runs.errors import SettlementRefused
-from runs.lifecycle import request_cancel, start_run
+from runs.lifecycle import start_run
 from runs.models import Claim, Run, Settlement
 from runs.settlements import settle as settle_step
+from runs.steering import request_cancel
 
 Verdict = Literal["approve", "deny"]
 Answer = Literal["happened", "did_not_happen", "give_up"]

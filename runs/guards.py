@@ -232,6 +232,11 @@ BEGIN
         RAISE EXCEPTION 'run birth: only a worker starts children and successors'
             USING ERRCODE = 'insufficient_privilege';
     END IF;
+    IF num_nonnulls(NEW.forked_from_id, NEW.forked_at) <> 0 AND NOT EXISTS (
+        SELECT FROM runs_run WHERE id = NEW.forked_from_id AND NEW.forked_at IS NOT NULL
+            AND tenant = NEW.tenant AND workflow = NEW.workflow AND seed = NEW.seed) THEN
+        RAISE EXCEPTION 'run birth: a fork is one of a run of the same tenant and workflow';
+    END IF;
     RETURN NEW;
 END $$;
 CREATE TRIGGER runs_run_birth BEFORE INSERT ON runs_run

@@ -260,7 +260,7 @@ def test_a_clearance_that_nobody_used_in_time_lapses(world: World) -> None:
 
 
 def test_cancelling_a_run_withdraws_its_gates(world: World) -> None:
-    from runs.lifecycle import request_cancel
+    from runs.steering import request_cancel
 
     gate = gate_of(world)
     with as_role("placet_web"):

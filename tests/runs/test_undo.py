@@ -386,8 +386,8 @@ def test_terminating_ends_an_undo_too(world: World) -> None:
 def test_a_run_that_is_being_undone_can_be_paused(world: World) -> None:
     run = world.start("travelling", places=["a", "b"], ends_well=False)
     while not undo_steps(run):
-        world.work()
         world.execute()
+        world.work()
     switch("unbook-fails", 1)
     with as_role("placet_executor"):
         assert effects.execute(undo_steps(run)[0].pk)
