@@ -55,8 +55,8 @@ def check(*, run: Run, at: int) -> None:
     """Raises `ForkRefused` with a sentence unless the run can be forked at this position."""
     steps = {step.position: step for step in _steps_before(run, positions.REPLACEMENT)}
     last = _effective(run, steps)
-    end = max((p for p, step in last.items() if step.status in OUTCOMES), default=-1) + 1
-    if at != end and at not in steps:
+    end = max(steps, default=-1) + 1
+    if not 0 <= at <= end:
         raise ForkRefused(f"The run has no step {at}; it can be forked at 0 to {end}.")
     for position, step in sorted(last.items()):
         if position < at and step.status not in OUTCOMES:
