@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
 import pytest
 
 from approvals.models import Clearance, Decision, Gate
-from runs import canonical, claims, forks, points, settlements, steering, worker
+from runs import canonical, forks, settlements, steering, worker
 from runs.errors import ForkRefused, InvalidInput
 from runs.models import Event, Run, Step
 from tests import zoo
-from tests.harness import World, admin, as_role
+from tests.harness import World, as_role
+from tests.turns import end_claims, killed_at
 from tests.zoo import ledger
 
 
@@ -262,34 +262,13 @@ def test_a_fork_undoes_nothing_that_the_old_run_did(world: World) -> None:
 # Killed in between
 
 
-class Killed(BaseException):
-    """The process ends here."""
-
-
-def killed_at(point: str, do: Callable[[], Any]) -> bool:
-    def observe(reached: str) -> None:
-        if reached == point:
-            raise Killed
-
-    points.observer = observe
-    try:
-        do()
-    except Killed:
-        return True
-    finally:
-        points.observer = None
-        claims.keeper._held.clear()
-    return False
-
-
 @pytest.mark.parametrize("point", ["committed:run.claimed", "committed:run.forked"])
 def test_a_worker_killed_while_it_copies_copies_once(world: World, point: str) -> None:
     run = world.start("lingering", names=["a"])
     world.settle()
     made = fork(world, run, 3)
     assert killed_at(point, world.work)
-    with admin() as superuser:
-        superuser.execute("UPDATE runs_claim SET expires_at = now() WHERE expires_at IS NOT NULL")
+    end_claims()
     with as_role("placet_worker"):
         worker.advance(made.pk)
     world.settle()

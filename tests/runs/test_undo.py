@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -13,7 +12,6 @@ from runs import (
     canonical,
     claims,
     effects,
-    points,
     positions,
     recovery,
     settlements,
@@ -24,6 +22,7 @@ from runs.claims import Held
 from runs.models import Event, Run, Step
 from tests import zoo
 from tests.harness import World, admin, as_role
+from tests.turns import end_claims, killed_after
 from tests.zoo import ledger
 
 WHY = "The bank called."
@@ -430,38 +429,6 @@ def test_cancelling_a_run_that_is_being_undone_says_that_it_ends_already(world: 
 
 
 # Killed in between
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-def killed_after(number: int, do: Callable[[], Any]) -> str:
-    """Ends the process at the point with this number; the point's name, or nothing."""
-    reached: list[str] = []
-
-    def observe(point: str) -> None:
-        reached.append(point)
-        if len(reached) == number:
-            raise Killed
-
-    points.observer = observe
-    try:
-        do()
-    except Killed:
-        return reached[-1]
-    finally:
-        points.observer = None
-        claims.keeper._held.clear()
-    return ""
-
-
-def end_claims() -> None:
-    with admin() as superuser:
-        superuser.execute("UPDATE runs_claim SET expires_at = now() WHERE expires_at IS NOT NULL")
-        superuser.execute(
-            "UPDATE runs_stepclaim SET expires_at = now() WHERE expires_at IS NOT NULL"
-        )
 
 
 def play(world: World, run: Run) -> None:
