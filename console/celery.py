@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 DEAF_SECONDS = 5.0
 BREAK_SECONDS = 2.0
 LOST_GATES_SECONDS = 2.0
+UNTOLD_SECONDS = 2.0
 
 app = Celery("placet", task_cls=HintTask)
 app.conf.update(
@@ -89,39 +90,42 @@ def start_sweepers(sender: Any = None, **_: Any) -> None:
     """The sweeps of this process, in a thread of the parent."""
     global _children
     _children = getattr(getattr(sender, "pool", None), "limit", None) or 1
-    from approvals import tasks
-    from runs import recovery, settlements
-    from runs.sweeper import Seldom, Sweeper
+    from runs.sweeper import Sweeper
 
-    process = settings.PLACET_PROCESS
-    if process == "worker":
-        _sweepers.append(
-            Sweeper(
-                "runs",
-                [
-                    recovery.release_runs_of_the_dead,
-                    recovery.wake_due_runs,
-                    heard(recovery.hint_lost_runs),
-                ],
-            )
-        )
-    elif process == "executor":
-        _sweepers.append(
-            Sweeper(
-                "effects",
-                [
-                    recovery.release_steps_of_the_dead,
-                    recovery.recover_lost_steps,
-                    settlements.carry_out,
-                    heard(recovery.hint_due_steps),
-                ],
-            )
-        )
-    elif process == "gatekeeper":
-        lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)
-        _sweepers.append(Sweeper("gates", [tasks.sweep_due_gates, lost]))
+    name, sweeps = sweeps_of(settings.PLACET_PROCESS)
+    _sweepers.append(Sweeper(name, sweeps))
     for sweeper in _sweepers:
         sweeper.start()
+
+
+def sweeps_of(process: str) -> tuple[str, list[Any]]:
+    """What a process looks for by itself, and the name of that; nothing for web."""
+    from approvals import tasks
+    from runs import children, completions, overdue, recovery, schedules, settlements
+    from runs.sweeper import Seldom
+
+    if process == "worker":
+        return "runs", [
+            recovery.release_runs_of_the_dead,
+            recovery.wake_due_runs,
+            schedules.fire_due_schedules,
+            overdue.end_overdue_runs,
+            Seldom(children.find_untold, UNTOLD_SECONDS),
+            heard(recovery.hint_lost_runs),
+        ]
+    if process == "executor":
+        return "effects", [
+            recovery.release_steps_of_the_dead,
+            recovery.recover_lost_steps,
+            settlements.carry_out,
+            completions.carry_out,
+            recovery.expire_completions,
+            heard(recovery.hint_due_steps),
+        ]
+    if process == "gatekeeper":
+        lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)
+        return "gates", [tasks.sweep_due_gates, lost]
+    return process, []
 
 
 @celery.signals.worker_shutting_down.connect

@@ -7,10 +7,13 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from runs import dispatch, journal, limits
+from runs import limits, steering
+from runs.errors import Refused
 from runs.models import Claim, Run
 from runs.points import reach
 from runs.transitions import rows
+
+PARENT_ENDED = "The run that started it has ended."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,25 +134,12 @@ def cancel_children(parent_id: UUID) -> int:
 
 
 def _cancel(child_id: UUID) -> bool:
-    with transaction.atomic(), connection.cursor() as cursor:
-        Claim.objects.select_for_update(no_key=True).get(run_id=child_id)
-        cursor.execute(
-            """
-            UPDATE runs_run SET cancel_requested_at = clock_timestamp(),
-                cancel_requested_by = 'engine',
-                steered_because = 'The run that started it has ended.',
-                status = CASE WHEN status IN ('waiting', 'paused', 'quarantined') THEN 'ready'
-                         ELSE status END
-            WHERE id = %s AND finished_at IS NULL AND cancel_requested_at IS NULL
-            """,
-            [child_id],
-        )
-        if cursor.rowcount != 1:
-            return False
-        body = {"because": "The run that started it has ended."}
-        journal.append(child_id, "run.cancel_requested", body, actor="engine")
-        dispatch.hint("runs", child_id)
-    return True
+    child = Run.objects.get(pk=child_id)
+    try:
+        return steering.request_cancel(run=child, actor="engine", reason=PARENT_ENDED)
+    except Refused:
+        # It has ended meanwhile, or ends already.
+        return False
 
 
 def find_untold() -> int:

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 import pydantic
 
-from runs import canonical, lifecycle, limits, questions, schemas, signals
+from runs import canonical, journal, lifecycle, limits, questions, schemas, signals
 from runs.clock import database_now
 from runs.declare import Tool, Workflow
 from runs.errors import InvalidArguments, StepError
@@ -103,7 +103,7 @@ class RunContext:
             chosen = failed[0] if failed else None
             self._choose(position, "failure", arguments, chosen)
         else:
-            chosen = canonical.decode(entry.result or b"null")
+            chosen = canonical.decode(journal.result_of(entry))
         if chosen is not None:
             given(next(h for h in handles if h.position == chosen).poll())
 
@@ -209,7 +209,7 @@ class RunContext:
         arguments = canonical.encode({"of": [handle.position for handle in handles]})
         entry = self._slice.recorded(position, "choice", "first", arguments)
         if entry is not None:
-            chosen = canonical.decode(entry.result or b"null")
+            chosen = canonical.decode(journal.result_of(entry))
             return next(handle for handle in handles if handle.position == chosen)
         for handle in handles:
             if handle.poll() is not None:

@@ -18,6 +18,7 @@ from django.db import DatabaseError, InterfaceError
 from runs import (
     canonical,
     children,
+    journal,
     local,
     positions,
     replacing,
@@ -344,7 +345,7 @@ def given(outcome: Outcome, return_exceptions: bool = False) -> Any:
 def answer(entry: Entry) -> Outcome:
     """The outcome that a step which has ended stands for."""
     if entry.status == "succeeded":
-        return (canonical.decode(entry.result or b"null"),)
+        return (canonical.decode(journal.result_of(entry)),)
     error = entry.error or {"kind": entry.status, "message": f"{entry.name} was {entry.status}."}
     kinds: dict[str, type[StepError]] = {"TimedOut": TimedOut}
     kind = Denied if entry.status == "denied" else kinds.get(error["kind"], StepFailed)

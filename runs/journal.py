@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
-from runs import canonical, dispatch
+from runs import canonical, dispatch, limits, prepared
 from runs.errors import Fenced
 from runs.telemetry import current_trace_id
 
@@ -43,10 +41,12 @@ class Entry:
     attempt: int
     failures: int
     result: bytes | None
+    """Its canonical bytes; None when it has none, or is so large that it lies apart."""
     error: dict[str, Any] | None
     is_due: bool
     has_deadline: bool = False
     left_seconds: float | None = None
+    is_apart: bool = False
     """Until the end of all its attempts."""
 
 
@@ -64,7 +64,7 @@ def append(
     With a `fence`, only for the holder of that fence whose claim is still running:
     raises `Fenced` otherwise. Takes the lock on the run's claim row in any case.
     """
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         if fence is None:
             cursor.execute(NEXT_SEQ, [run_id])
         else:
@@ -92,22 +92,37 @@ def append(
 
 def load(run_id: UUID) -> dict[int, Entry]:
     """The steps of a run by position."""
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(
             """
-            SELECT id, position, kind, name, status, digest, attempt, failures, result, error,
+            SELECT id, position, kind, name, status, digest, attempt, failures,
+                   CASE WHEN octet_length(result) <= %s THEN result END, error,
                    not_before IS NULL OR not_before <= clock_timestamp(), not_before IS NOT NULL,
-                   extract(epoch FROM give_up_at - clock_timestamp())::double precision
+                   extract(epoch FROM give_up_at - clock_timestamp())::double precision,
+                   coalesce(octet_length(result) > %s, false)
             FROM runs_step WHERE run_id = %s
             """,
-            [run_id],
+            [limits.APART_BYTES, limits.APART_BYTES, run_id],
         )
         return {row[1]: _entry(row) for row in cursor.fetchall()}
 
 
+def result_of(entry: Entry) -> bytes:
+    """The canonical bytes of a step's result; `null` when it has none.
+
+    What is larger than `limits.APART_BYTES` lies apart from the rows (PostgreSQL's TOAST), is
+    left there when a slice begins, and is read when the workflow comes to it.
+    """
+    if not entry.is_apart:
+        return entry.result or b"null"
+    with prepared.cursor() as cursor:
+        cursor.execute("SELECT result FROM runs_step WHERE id = %s", [entry.id])
+        return bytes(cursor.fetchone()[0])
+
+
 def _entry(row: tuple[Any, ...]) -> Entry:
     id, position, kind, name, status, digest, attempt, failures, result, error, *more = row
-    is_due, has_deadline, left_seconds = more
+    is_due, has_deadline, left_seconds, is_apart = more
     return Entry(
         id=id,
         position=position,
@@ -122,6 +137,7 @@ def _entry(row: tuple[Any, ...]) -> Entry:
         is_due=is_due,
         has_deadline=has_deadline,
         left_seconds=left_seconds,
+        is_apart=is_apart,
     )
 
 

@@ -3,6 +3,9 @@
 MAX_PAYLOAD_BYTES = 262_144
 """Canonical bytes of one input, one step's arguments, or one result."""
 
+APART_BYTES = 65_536
+"""Canonical bytes of a result, above which a slice reads it only when the workflow asks."""
+
 MAX_DEPTH = 32
 """How deep lists and objects may be nested in one payload."""
 

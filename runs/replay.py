@@ -18,7 +18,7 @@ from runs.calls import AUTHOR_FAILURES, described
 from runs.claims import Held
 from runs.context import RunContext
 from runs.declare import WORKFLOWS
-from runs.errors import InvalidInput, Mismatch
+from runs.errors import Mismatch
 from runs.journal import Entry
 from runs.leaving import ContinuedAsNew, Parked, Stopped
 from runs.models import Run
@@ -112,17 +112,16 @@ def replay(run: Recorded) -> Verdict:
         result = workflow.function(RunContext(slice), **given)
         if inspect.iscoroutine(result):
             result.close()
-            return _verdict(run, "breaks", "The workflow is async; only its tools may be.")
+            raise TypeError("The workflow is async; only its tools may be.")
         slice.check_is_over()
-        return _ended(run, canonical.encode(result))
+        verdict = _ended(run, canonical.encode(result))
     except (EndReached, Parked, ContinuedAsNew):
-        return _unended(run)
+        verdict = _unended(run)
     except Stopped as stopped:
-        return _stopped(run, stopped.reason)
-    except InvalidInput as refused:
-        return _verdict(run, "breaks", f"Its input is refused: {refused}")
+        verdict = _stopped(run, stopped.reason)
     except AUTHOR_FAILURES as error:
-        return _failed(run, described(error))
+        verdict = _failed(run, described(error))
+    return verdict
 
 
 def _stopped(run: Recorded, reason: Exception) -> Verdict:
@@ -170,7 +169,7 @@ def export(run: Recorded) -> str:
             "digest": entry.digest.hex(),
             "attempt": entry.attempt,
             "failures": entry.failures,
-            "result": _text(entry.result),
+            "result": _text(journal.result_of(entry)),
             "error": entry.error,
         }
         for _, entry in sorted(run.entries.items())

@@ -35,10 +35,10 @@ def send_signal(
 ) -> tuple[Signal, bool]:
     """Puts a message into the mailbox of a run; returns it, and whether it is new.
 
-    `payload` is any JSON value. With a `dedup_key` that this run has had before, the message
-    of that time is returned. A run that has continued as new gets it in its newest one. Raises `UnknownRun`, `AlreadyEnded`, `MailboxFull`,
-    `InvalidInput`, `PayloadTooLarge`, or `IdempotencyMismatch` when the key came with another
-    message; then nothing was sent.
+    `payload` is any JSON value. With a `dedup_key` that this run has had before, the message of
+    that time is returned. A run that has continued as new gets it in its newest one. Raises
+    `UnknownRun`, `AlreadyEnded`, `MailboxFull`, `InvalidInput`, `PayloadTooLarge`, or
+    `IdempotencyMismatch` when the key came with another message; then nothing was sent.
     """
     if not 1 <= len(name) <= limits.MAX_SIGNAL_NAME or name.startswith(RESERVED):
         raise InvalidInput(

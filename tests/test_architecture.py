@@ -46,8 +46,9 @@ TOP = {
 }
 # A float is a span of seconds, never a sum: these say so by what they hold.
 FLOATS = {
+    "runs/context.py": "the seconds of a timer",
     "console/settings.py": "PLACET_CLAIM_SECONDS and its like",
-    "runs/declare.py": "the seconds between two attempts",
+    "runs/retries.py": "the seconds between two attempts",
     "console/demo/bank/service.py": "the switch delay_seconds",
     "console/demo/bank/ledger.py": "the switch delay_seconds",
 }
@@ -218,7 +219,7 @@ def test_few_places_write_the_status_of_a_run_or_a_step() -> None:
     assert writers == {
         "runs/transitions",
         "runs/claims.py",
-        "runs/lifecycle.py",
+        "runs/steering.py",
         "runs/settlements.py",
     }
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from runs import canonical, dispatch, journal, positions
+from runs import canonical, dispatch, journal, positions, prepared
 from runs.claims import Held
 from runs.leaving import Steered
 from runs.points import reach
@@ -35,19 +35,18 @@ def finish_run(
     `body` is what the event says beside the error. Raises `Steered` when the run would succeed
     although somebody has asked for its end: what was promised to them is done.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         said = (body or {}) | ({} if error is None else {"error": error})
         journal.append(claim.id, f"run.{status}", said, actor="worker", fence=claim.fence)
         if status == "succeeded" and rows.is_cancelling(cursor, claim.id):
             raise Steered(rows.asked(cursor, claim.id))
         _cancel_unstarted(cursor, claim)
         _end(cursor, claim, status, result=result, error=error)
-    reach(f"committed:run.{status}")
 
 
 def terminate(claim: Held) -> None:
     """Ends a run at once, because somebody asked; what is in flight ends by itself."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         actor, reason = _who_asked(cursor, claim.id, "run.terminate_requested")
         error = {"kind": "Terminated", "message": f"{actor} terminated it: {reason}"}
         cursor.execute(IN_FLIGHT, [claim.id])
@@ -55,12 +54,11 @@ def terminate(claim: Held) -> None:
         journal.append(claim.id, "run.cancelled", body, actor="worker", fence=claim.fence)
         _cancel_unstarted(cursor, claim)
         _end(cursor, claim, "cancelled", error=error)
-    reach("committed:run.cancelled")
 
 
 def end_as_continued(claim: Held, successor: UUID) -> None:
     """Ends a run that goes on in another; a part of the caller's transaction."""
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         body = {"run": str(successor)}
         journal.append(claim.id, "run.continued", body, actor="worker", fence=claim.fence)
         _cancel_unstarted(cursor, claim)
@@ -86,6 +84,8 @@ def _end(
     )
     rows.one(cursor, "run", claim.id)
     rows.let_go(cursor, claim)
+    # Before the family is told, which commits more.
+    transaction.on_commit(lambda: reach(f"committed:run.{status}"))
     transaction.on_commit(lambda: _tell_family(claim.id), robust=True)
 
 
@@ -102,7 +102,7 @@ def cancel_unstarted(claim: Held) -> list[str]:
     A step that was attempted and waits to be attempted again is in flight: whether it had
     its effect is not known yet, so it goes on under its key until it is.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         journal.append(claim.id, "run.cancelling", {}, actor="worker", fence=claim.fence)
         _cancel_unstarted(cursor, claim)
         cursor.execute(IN_FLIGHT, [claim.id])
@@ -114,7 +114,7 @@ def cancel_unstarted(claim: Held) -> list[str]:
 def begin_undo(claim: Held, status: str, error: dict[str, str] | None) -> None:
     """Decides how a run ends; from now on only what undoes it is begun."""
     ending = {"status": status, "error": error}
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         journal.append(claim.id, "run.undoing", ending, actor="worker", fence=claim.fence)
         cursor.execute(
             "UPDATE runs_run SET ending = %s"
@@ -149,7 +149,7 @@ def _cancel_unstarted(cursor: Any, claim: Held) -> None:
 
 def pause(claim: Held) -> None:
     """Pauses a run because somebody asked; lets it go on when they have taken that back."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         rows.lock(cursor, claim)
         if rows.asked(cursor, claim.id) == "pause":
             actor, reason = _who_asked(cursor, claim.id, "run.pause_requested")
@@ -166,7 +166,7 @@ def pause(claim: Held) -> None:
 
 def pause_for_a_person(claim: Held, waiting_for: str, body: dict[str, Any]) -> None:
     """Pauses a run that cannot go on until a person has looked; says what for, in words."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         _set_aside(cursor, claim, body, waiting_for[:255])
     reach("committed:run.paused")
 
@@ -187,7 +187,7 @@ def _set_aside(cursor: Any, claim: Held, body: dict[str, Any], waiting_for: str)
 
 def quarantine(run_id: UUID, because: dict[str, str], *, claim: Held | None = None) -> None:
     """Sets a run aside for a person, with the reason in words; nothing of it runs any more."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         fence = claim.fence if claim else None
         journal.append(run_id, "run.quarantined", because, actor="engine", fence=fence)
         cursor.execute(

@@ -34,7 +34,7 @@ def settle_retries(world: World, run: Run) -> None:
         world.settle()
         now = world.run_now(run)
         steps = {step.status for step in world.steps(run)}
-        if now.finished_at or "in_doubt" in steps or now.status == "quarantined":
+        if now.finished_at or steps & {"in_doubt", "paused"} or now.status == "quarantined":
             return
         time.sleep(0.02)
     raise AssertionError(f"The run did not come to rest: {world.run_now(run).waiting_for}")
@@ -52,13 +52,14 @@ def test_a_safe_step_that_fails_twice_is_tried_a_third_time(world: World) -> Non
     assert kinds.count("step.attempt_failed") == 2
 
 
-def test_spent_retries_of_a_safe_step_fail_the_run_in_words(world: World) -> None:
+def test_spent_retries_of_a_safe_step_wait_for_a_person_in_words(world: World) -> None:
     run = world.start("adding", numbers=[1])
     set_switch("add-fails", 99)
     settle_retries(world, run)
     now = world.run_now(run)
-    assert now.status == "failed"
-    assert now.error == {"kind": "StepFailed", "message": "the adder is out of order"}
+    assert (now.status, world.steps(run)[0].status) == ("waiting", "paused")
+    assert now.waiting_for == "a person to say how add goes on: its attempts are spent"
+    assert now.waiting_since is not None
     assert len(ledger("add")) == 3
 
 
@@ -361,8 +362,8 @@ class OpenCredential:
 def test_a_vault_that_is_away_puts_a_once_step_off_without_doubt(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(effects, "_provider", OutsideProvider())
-    monkeypatch.setattr(effects, "PUT_OFF_SECONDS", 0.01)
+    monkeypatch.setattr(proofs, "_provider", OutsideProvider())
+    monkeypatch.setattr(outcomes, "PUT_OFF_SECONDS", 0.01)
     run = world.start("knocking")
     set_switch("vault-away", 3)
     settle_retries(world, run)
@@ -376,7 +377,7 @@ def test_a_refused_credential_fails_the_step_and_nothing_is_sent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = world.start("knocking")
-    monkeypatch.setattr(effects, "_provider", OutsideProvider())
+    monkeypatch.setattr(proofs, "_provider", OutsideProvider())
     set_switch("vault-refuses", 1)
     settle_retries(world, run)
     assert world.run_now(run).error == {
@@ -519,3 +520,16 @@ def test_an_outcome_survives_a_database_that_is_away_for_a_moment(
     world.settle()
     assert world.run_now(run).status == "succeeded"
     assert len(ledger("launched")) == 1
+
+
+def test_a_large_result_is_read_only_when_the_workflow_comes_to_it(world: World) -> None:
+    from runs import journal, limits
+
+    for size in (limits.APART_BYTES - 2, limits.APART_BYTES - 1):
+        run = world.start("echoing", value="x" * size)
+        world.settle()
+        assert world.result(run) == "x" * size
+        entry = journal.load(run.id)[0]
+        is_apart = size + 2 > limits.APART_BYTES
+        assert (entry.result is None, entry.is_apart) == (is_apart, is_apart)
+        assert journal.result_of(entry) == b'"' + b"x" * size + b'"'
