@@ -19,6 +19,7 @@ from runs.declare import TOOLS, Tool
 from runs.errors import Mismatch
 from runs.journal import Entry
 from runs.models import Declaration, Event, Run, Settlement, Step
+from runs.replacing import checked
 from runs.transitions import Declared
 
 BEGUN = (
@@ -129,18 +130,18 @@ def _undo(run: Run, step: Step, tool: Tool, made: Step | None) -> str:
     if made.status == Step.Status.SUCCEEDED:
         return ""
     if made.status == Step.Status.CANCELLED:
-        raise _begun(run, step, tool, positions.replacement(made.position), _other_arguments(made))
+        raise _begun(run, step, tool, positions.replacement(made.position), _said_instead(made))
     if made.status in (Step.Status.DENIED, Step.Status.FAILED):
         return _not_made(run, step, made, tool)
     raise _Waits(f"{tool.name} to undo {step.name}", [made.position])
 
 
 def _begun(
-    run: Run, step: Step, tool: Tool, position: int, given: dict[str, Any] | None = None
+    run: Run, step: Step, tool: Tool, position: int, said: bytes | None = None
 ) -> _Waits | _Stuck:
     """The undo of a step, to be declared at this position and waited for."""
     try:
-        arguments = tool.arguments(_arguments(step) if given is None else given)
+        arguments = tool.arguments(_arguments(step)) if said is None else checked(tool, said)
     except AUTHOR_FAILURES as error:
         told = described(error)["message"]
         words = f"somebody to resume it once this is mended: {tool.name} is to undo {step.name}"
@@ -164,11 +165,10 @@ def _arguments(step: Step) -> dict[str, Any]:
     return TOOLS[step.name].undo_arguments(canonical.decode(step.arguments), result, step.key)
 
 
-def _other_arguments(made: Step) -> dict[str, Any]:
-    """What a person gave for another undo in the place of this one."""
-    said = made.settlements.filter(answer=Settlement.Answer.RETRY_WITH).latest("at")
-    given: dict[str, Any] = canonical.decode(said.result or b"null")
-    return given
+def _said_instead(made: Step) -> bytes:
+    """The arguments that people gave for another undo in the place of this one."""
+    answers = made.settlements.filter(answer=Settlement.Answer.RETRY_WITH, attempt=made.attempt)
+    return bytes(answers.latest("at").result or b"")
 
 
 def _not_made(run: Run, step: Step, made: Step, tool: Tool) -> str:
