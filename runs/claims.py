@@ -19,7 +19,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from runs import holders
+from runs import holders, prepared
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Held:
 
 def take_run(run_id: UUID) -> Held | None:
     """Claims a run that is ready, or whose holder's claim has ended; None when it is not so."""
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(
             TAKE_RUN,
             {"run": run_id, "holder": holders.me(), "seconds": settings.PLACET_CLAIM_SECONDS},
@@ -109,7 +109,7 @@ def take_run(run_id: UUID) -> Held | None:
 
 def next_ready() -> UUID | None:
     """The run that has been ready longest and that nobody is claiming at this moment."""
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(NEXT_READY)
         row = cursor.fetchone()
     return None if row is None else row[0]
@@ -157,7 +157,7 @@ class Keeper:
     def _renew(self, held: Held) -> None:
         sent_at = time.monotonic()
         try:
-            with connection.cursor() as cursor:
+            with prepared.cursor() as cursor:
                 cursor.execute(
                     RENEW[held.kind], [settings.PLACET_CLAIM_SECONDS, held.id, held.fence]
                 )

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from runs import dispatch, journal, positions
+from runs import dispatch, journal, positions, prepared
 from runs.claims import Held
 from runs.errors import ClaimMissed, Fenced
 from runs.points import reach
@@ -45,7 +45,7 @@ def start_step(
     counted from here, the first time. Raises `ClaimMissed` when the step is not ready, not due,
     of a run that ends, or when its idempotency key stands for other arguments.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         run_id, position = rows.lock_run_of(step_id)
         cursor.execute(
             """
@@ -109,7 +109,7 @@ def _intend(cursor: Any, *, tenant: str, tool: str, key: str, step_id: UUID, dig
 
 def finish_attempt(claim: Held, outcome: Outcome) -> None:
     """Running -> what became of it, for the holder of the step's claim; wakes the run."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         run_id, position = rows.lock_run_of(claim.id)
         cursor.execute(
             """
@@ -126,7 +126,7 @@ def finish_attempt(claim: Held, outcome: Outcome) -> None:
 
 def take_over(step_id: UUID, outcome: Outcome) -> None:
     """Settles a running step whose holder's claim has ended. Raises `ClaimMissed` if not so."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         run_id, position = rows.lock_run_of(step_id)
         cursor.execute(
             """
@@ -144,7 +144,7 @@ def take_over(step_id: UUID, outcome: Outcome) -> None:
 def end_waiting(step_id: UUID, outcome: Outcome, *, is_late: bool = False) -> None:
     """Settles a step that was left to the outside. Raises `ClaimMissed` when it does not wait,
     or, where it `is_late`, has been completed after all."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         run_id, position = rows.lock_run_of(step_id)
         if is_late:
             cursor.execute(
@@ -175,11 +175,11 @@ def _settle(
     journal.append(run_id, outcome.event, body, position=position, actor=actor)
     cursor.execute(
         """
-        UPDATE runs_step SET status = %(status)s, result = %(result)s, error = %(error)s,
+        UPDATE runs_step SET status = %(status)s::varchar, result = %(result)s, error = %(error)s,
             failures = failures + %(failures)s, deaths = deaths + %(deaths)s,
             unknowns = CASE WHEN %(cleared)s THEN 0 ELSE unknowns END + %(unknowns)s,
             not_before = clock_timestamp() + %(wait)s * interval '1 second',
-            finished_at = CASE WHEN %(status)s = ANY(%(ended)s) THEN clock_timestamp() END
+            finished_at = CASE WHEN %(status)s::varchar = ANY(%(ended)s) THEN clock_timestamp() END
         WHERE id = %(step)s AND status = %(was)s
         RETURNING tenant, name, key, effect
         """,

@@ -57,10 +57,13 @@ def terminate(claim: Held) -> None:
 
 
 def end_as_continued(claim: Held, successor: UUID) -> None:
-    """Ends a run that goes on in another; a part of the caller's transaction."""
+    """Ends a run that goes on in another; a part of the caller's transaction. Raises `Steered`
+    as `finish_run` does."""
     with prepared.cursor() as cursor:
         body = {"run": str(successor)}
         journal.append(claim.id, "run.continued", body, actor="worker", fence=claim.fence)
+        if rows.is_cancelling(cursor, claim.id):
+            raise Steered(rows.asked(cursor, claim.id))
         _cancel_unstarted(cursor, claim)
         _end(cursor, claim, "succeeded", result=canonical.encode({"continued_as": str(successor)}))
 

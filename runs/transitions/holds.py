@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db import connection
-
-from runs import dispatch, journal
+from runs import dispatch, journal, prepared
 from runs.transitions import rows
 
 
@@ -20,7 +18,7 @@ def clear(step_id: UUID, clearance_id: UUID, *, actor: str) -> None:
         position=position,
         actor=actor,
     )
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(
             """
             UPDATE runs_step SET status = 'ready', clearance_id = %s, held_because = ''
@@ -36,7 +34,7 @@ def deny(step_id: UUID, error: dict[str, str], *, actor: str) -> None:
     """Held (or cleared and never started) -> denied; wakes the run when it waited for this."""
     run_id, position = rows.lock_run_of(step_id)
     journal.append(run_id, "step.denied", error, position=position, actor=actor)
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(
             """
             UPDATE runs_step SET status = 'denied', error = %s, held_because = '',
@@ -52,7 +50,7 @@ def deny(step_id: UUID, error: dict[str, str], *, actor: str) -> None:
 
 def explain_hold(step_id: UUID, because: str) -> None:
     """Says in words why a step is still held; not an event, it may change back and forth."""
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(
             "UPDATE runs_step SET held_because = %s"
             " WHERE id = %s AND status = 'held' AND held_because <> %s",

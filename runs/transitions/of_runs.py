@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from runs import dispatch, journal
+from runs import dispatch, journal, prepared
 from runs.claims import Held
 from runs.errors import Fenced
 from runs.models import new_id
@@ -33,11 +33,13 @@ RECORD = """
             arguments, digest, key, attempt, failures, not_before, result, error,
             held_because, created_at, started_at, finished_at, give_up_at)
         SELECT %(id)s, tenant, %(run)s, %(position)s, %(kind)s, %(name)s, 'safe', false, false,
-            %(status)s, %(arguments)s, %(digest)s, %(key)s, %(attempt)s, %(failures)s,
-            coalesce(%(until)s, clock_timestamp() + %(wait)s), %(result)s, %(error)s, '',
-            clock_timestamp(), clock_timestamp() - %(took)s,
-            CASE WHEN %(status)s IN ('succeeded', 'failed', 'cancelled') THEN clock_timestamp() END,
-            clock_timestamp() - %(took)s + %(give_up)s
+            %(status)s::varchar, %(arguments)s, %(digest)s, %(key)s, %(attempt)s, %(failures)s,
+            coalesce(%(until)s::timestamptz, clock_timestamp() + %(wait)s::interval),
+            %(result)s, %(error)s::jsonb, '',
+            clock_timestamp(), clock_timestamp() - %(took)s::interval,
+            CASE WHEN %(status)s::varchar IN ('succeeded', 'failed', 'cancelled')
+                THEN clock_timestamp() END,
+            clock_timestamp() - %(took)s::interval + %(give_up)s::interval
         FROM head
         ON CONFLICT (tenant, run_id, position) DO UPDATE SET
             status = excluded.status, attempt = excluded.attempt, failures = excluded.failures,
@@ -105,7 +107,7 @@ def record(claim: Held, recording: Recording) -> str:
     if recording.takes is None:
         asked = record_part(claim, recording)
     else:
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transaction.atomic(), prepared.cursor() as cursor:
             asked = record_part(claim, recording)
             cursor.execute(
                 "UPDATE runs_signal SET taken_at = %s"
@@ -127,7 +129,7 @@ def record_part(claim: Held, recording: Recording) -> str:
         "error": rows.as_json(recording.error),
         "trace": current_trace_id.get(),
     }
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(RECORD, values)
         row = cursor.fetchone()
     if row is None:
@@ -155,7 +157,7 @@ def park(
     cancel) is seen under the lock, so no wake-up is lost: the run is then ready at once.
     `is_cancelling` is for a worker that has seen the request already.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         seq = journal.append(
             claim.id,
             "run.waiting",
@@ -200,7 +202,7 @@ def declare(claim: Held, declared: Sequence[Declared]) -> None:
     """Commits steps for the executor while the run goes on."""
     if not declared:
         return
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         for step in declared:
             _declare(cursor, claim, step)
     reach("committed:steps.declared")
@@ -244,5 +246,5 @@ def _declare(cursor: Any, claim: Held, step: Declared) -> None:
 
 def wake(run_id: UUID) -> bool:
     """Waiting -> ready; False when it was not waiting."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         return rows.wake(cursor, run_id)

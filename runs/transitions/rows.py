@@ -6,9 +6,7 @@ import json
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
-from runs import dispatch, positions
+from runs import dispatch, positions, prepared
 from runs.claims import Held
 from runs.errors import ClaimMissed, Fenced
 
@@ -150,7 +148,7 @@ def is_cancelling(cursor: Any, run_id: UUID) -> bool:
 
 def lock_run_of(step_id: UUID) -> tuple[UUID, int]:
     """Locks the claim row of a step's run: every writer takes this lock first."""
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(
             """
             SELECT s.run_id, s.position FROM runs_step s JOIN runs_claim c ON c.run_id = s.run_id

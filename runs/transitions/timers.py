@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from runs import dispatch, journal, limits
+from runs import dispatch, journal, limits, prepared
 from runs.points import reach
 
 HINTS = 8
@@ -48,7 +48,7 @@ def wake_due() -> int:
     No more than `limits.READY_AHEAD` are made ready ahead of the workers, so that a run that
     becomes ready now does not wait until ten thousand timers have been worked off.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         cursor.execute(WAKE_DUE, {"most": limits.READY_AHEAD, "ahead": limits.READY_AHEAD})
         woken: list[UUID] = [row[0] for row in cursor.fetchall()]
         for run_id in woken[:HINTS]:
@@ -60,7 +60,7 @@ def wake_due() -> int:
 
 def request_end_by_deadline(run_id: UUID, because: str) -> bool:
     """Asks for the end of a run whose deadline has passed; False when there is nothing to ask."""
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         cursor.execute("SELECT FROM runs_claim WHERE run_id = %s FOR NO KEY UPDATE", [run_id])
         cursor.execute(REQUEST_END, [DEADLINE, because, run_id])
         if cursor.fetchone() is None:

@@ -1,0 +1,58 @@
+"""Statements that the database parses and plans once a connection, and not each time.
+
+Django binds values on the client's side, so that every statement is a new one to PostgreSQL:
+planning the statement that records a step took longer than carrying it out. A cursor of this
+module binds on the server's side. It takes part in the transaction, and raises the errors, of
+Django's connection.
+
+The types of the values must follow from the statement: where one value stands in two places, or
+beside an operator that takes several types, it needs a cast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connection
+from django.db.backends.postgresql.base import Cursor as Plain
+
+Values = Mapping[str, Any] | Sequence[Any]
+
+
+class Prepared:
+    """A psycopg cursor whose statements are prepared, with Django's errors."""
+
+    def __init__(self, raw: psycopg.Connection[Any]) -> None:
+        self._cursor = psycopg.Cursor(raw)
+        self.fetchone = self._cursor.fetchone
+        self.fetchall = self._cursor.fetchall
+
+    @property
+    def rowcount(self) -> int:
+        return self._cursor.rowcount
+
+    def execute(self, statement: str, values: Values | None = None) -> None:
+        connection.validate_no_broken_transaction()
+        with connection.wrap_database_errors:
+            self._cursor.execute(statement, values, prepare=True)
+
+
+@contextmanager
+def cursor() -> Iterator[Any]:
+    """A cursor for statements that run often, whose values need no conversion by Django.
+
+    It is Django's own where somebody watches what is executed: a test, or telemetry.
+    """
+    connection.ensure_connection()
+    raw: Any = connection.connection
+    is_watched = connection.execute_wrappers or connection.queries_logged
+    if is_watched or raw.cursor_factory is not Plain:
+        with connection.cursor() as watched:
+            yield watched
+        return
+    if raw.prepare_threshold is None:
+        raw.prepare_threshold = 5
+    yield Prepared(raw)
