@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
@@ -28,6 +29,14 @@ def ledger(kind: str | None = None) -> list[dict[str, Any]]:
     lines = path.read_text().splitlines() if path.exists() else []
     entries = [json.loads(line) for line in lines]
     return [entry for entry in entries if kind is None or entry["kind"] == kind]
+
+
+def note_once(kind: str, key: str, **what: Any) -> None:
+    """One line for a key, as a provider that honours keys keeps it, whoever calls at once."""
+    with (world_dir() / f"{kind}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not any(entry["key"] == key for entry in ledger(kind)):
+            note(kind, key=key, **what)
 
 
 def switch(name: str) -> bool:
@@ -78,8 +87,7 @@ def register(call: Any, *, name: str) -> dict[str, Any]:
     note("register-called", name=name, key=call.idempotency_key, attempt=call.attempt)
     if pop_switch("register-fails"):
         raise RuntimeError("the register is out of order")
-    if not any(e["key"] == call.idempotency_key for e in ledger("registered")):
-        note("registered", name=name, key=call.idempotency_key)
+    note_once("registered", call.idempotency_key, name=name)
     if pop_switch("register-drops"):
         raise ConnectionResetError("the connection was dropped")
     return {"name": name}
@@ -111,8 +119,9 @@ def pay(
         raise ConnectionResetError("the line broke")
     if pop_switch("pay-refuses"):
         raise Refusal("the account is closed")
-    if not any(e["key"] == call.idempotency_key for e in ledger("paid")):
-        note("paid", key=call.idempotency_key, amount_minor=amount_minor, iban=iban)
+    note_once("paid", call.idempotency_key, amount_minor=amount_minor, iban=iban)
+    if pop_switch("pay-drops"):
+        raise ConnectionResetError("the connection was dropped")
     return {"paid": amount_minor, "reference": reference}
 
 
@@ -306,8 +315,7 @@ def unbook(call: Any, *, place: str, original_key: str = "") -> dict[str, Any]:
         raise ConnectionResetError("the line broke")
     if pop_switch("unbook-refuses"):
         raise Refusal("it is too late to take it back")
-    if not any(e["key"] == call.idempotency_key for e in ledger("unbooked")):
-        note("unbooked", place=place, key=call.idempotency_key, original=original_key)
+    note_once("unbooked", call.idempotency_key, place=place, original=original_key)
     return {"place": place}
 
 
@@ -316,8 +324,7 @@ def book(call: Any, *, place: str) -> dict[str, Any]:
     """Books; can be undone."""
     if pop_switch("book-refuses"):
         raise Refusal("it is fully booked")
-    if not any(e["key"] == call.idempotency_key for e in ledger("booked")):
-        note("booked", place=place, key=call.idempotency_key)
+    note_once("booked", call.idempotency_key, place=place)
     return {"place": place}
 
 
@@ -374,6 +381,14 @@ def daring(run: Any, *, places: list[str]) -> None:
     run.wait_for("go")
 
 
+@workflow("fathering", version=1)
+def fathering(run: Any) -> None:
+    """Books, starts a child that takes long, and fails."""
+    run.call(book, place="a")
+    run.start("lingering", seconds=60.0)
+    raise RuntimeError("the father is gone")
+
+
 @workflow("charging", version=1)
 def charging(run: Any, *, amount_minor: int) -> None:
     """Charges, and fails."""
@@ -413,3 +428,32 @@ def counting(run: Any, *, number: int, most: int) -> Any:
     if number < most:
         run.continue_as_new(number=number + 1, most=most)
     return [number, run.wait_for("end"), run.should_continue]
+
+
+# What the storm wants to know of an effect that must not be repeated.
+
+
+@tool(effect="once")
+def fire(call: Any, *, name: str, seconds: float = 0.1) -> dict[str, Any]:
+    """An effect that does not honour keys, and tells where it was cut off."""
+    told = {"key": call.idempotency_key, "attempt": call.attempt}
+    note("fire-called", **told)
+    time.sleep(seconds)
+    note("fired", **told)
+    if pop_switch("fire-drops"):
+        note("fire-dropped", **told)
+        raise ConnectionResetError("the connection was dropped")
+    note("fire-returned", **told)
+    return {"name": name}
+
+
+@workflow("firing", version=1)
+def firing(run: Any, *, name: str) -> Any:
+    """Fires once, between two sums."""
+    run.call(add, a=1, b=1)
+    fired = run.call(fire, name=name)
+    run.call(add, a=2, b=2)
+    return fired
+
+
+import tests.zoo_attempts  # noqa: E402, F401: the rest of the zoo, registered with it

@@ -99,6 +99,13 @@ def _tell_family(run_id: UUID) -> None:
     children.tell_family(run_id)
 
 
+def _stop_children(run_id: UUID) -> None:
+    """Children are asked to end when their parent begins to; else they are when it has."""
+    from runs import children
+
+    children.cancel_children(run_id)
+
+
 def cancel_unstarted(claim: Held) -> list[str]:
     """Cancels the steps that no executor has started; returns the names of those in flight.
 
@@ -126,6 +133,7 @@ def begin_undo(claim: Held, status: str, error: dict[str, str] | None) -> None:
         )
         rows.one(cursor, "run", claim.id)
         _cancel_unstarted(cursor, claim)
+        transaction.on_commit(lambda: _stop_children(claim.id), robust=True)
     reach("committed:run.undoing")
 
 
@@ -136,7 +144,7 @@ def _cancel_unstarted(cursor: Any, claim: Held) -> None:
         UPDATE runs_step s SET status = 'cancelled', finished_at = clock_timestamp()
         WHERE s.run_id = %s
           AND (s.status IN ('held', 'paused')
-               OR NOT s.is_remote AND s.status IN ('waiting', 'ready')
+               OR NOT s.is_remote AND s.status IN ('waiting', 'ready', 'paused')
                OR s.status = 'ready' AND s.attempt = 0)
         RETURNING s.id, s.position, s.is_money
         """,

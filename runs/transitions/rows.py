@@ -137,10 +137,10 @@ def asked(cursor: Any, run_id: UUID) -> str:
 
 
 def is_cancelling(cursor: Any, run_id: UUID) -> bool:
-    """Whether a run is to end, so that nothing of it is begun any more but what undoes it."""
+    """Whether a run is to end or has, so that nothing of it is begun but what undoes it."""
     cursor.execute(
         "SELECT cancel_requested_at IS NOT NULL OR terminate_requested_at IS NOT NULL"
-        " OR ending IS NOT NULL FROM runs_run WHERE id = %s",
+        " OR ending IS NOT NULL OR finished_at IS NOT NULL FROM runs_run WHERE id = %s",
         [run_id],
     )
     return bool(cursor.fetchone()[0])

@@ -235,6 +235,18 @@ def test_a_quarantined_run_can_be_cancelled(world: World) -> None:
     assert world.run_now(run).status == "cancelled"
 
 
+def test_a_run_whose_own_step_is_paused_for_a_person_can_be_cancelled(world: World) -> None:
+    (zoo.world_dir() / "add-fails").write_text("99")
+    run = world.start("adding", numbers=[1])
+    deadline = time.monotonic() + 10
+    while not Step.objects.filter(run=run, status="paused") and time.monotonic() < deadline:
+        world.settle()
+    cancel(run)
+    world.settle()
+    (step,) = world.steps(run)
+    assert (world.run_now(run).status, step.status) == ("cancelled", "cancelled")
+
+
 def test_a_cancellation_can_be_paused_and_goes_on_when_it_is_resumed(world: World) -> None:
     run = world.start("registering", names=["a"])
     world.work()

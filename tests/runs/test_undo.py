@@ -192,6 +192,33 @@ def test_people_can_say_that_a_doubt_undoes_the_run_whatever_its_code_says(world
     assert places("unbooked") == ["a"]
 
 
+def test_a_doubt_about_a_run_that_has_ended_starts_nothing_any_more(world: World) -> None:
+    from runs import transitions
+
+    switch("book-drops", 1)
+    run = world.start("daring", places=["a", "b"])
+    rest(world, run)
+    with as_role("placet_worker"):
+        transitions.wake(run.id)
+        claim = claims.take_run(run.id)
+        assert claim is not None
+        error = {"kind": "RuntimeError", "message": "It ended."}
+        transitions.finish_run(claim, "failed", error=error)
+    (doubt,) = Step.objects.filter(run=run, status="in_doubt")
+    say(world, doubt, world.bob, "did_not_happen")
+    world.settle()
+    assert Step.objects.get(pk=doubt.pk).status == "cancelled"
+    assert places("booked").count("b") == 1
+
+
+def test_children_are_asked_to_end_when_their_parent_begins_to(world: World) -> None:
+    switch("unbook-refuses", 1)
+    run = world.start("fathering")
+    assert rest(world, run).status == "waiting"
+    (child,) = Run.objects.filter(parent=run)
+    assert child.status == "cancelled"
+
+
 # An undo that does not go well
 
 
