@@ -78,6 +78,9 @@ def test_declaring_code_sees_no_credential_and_writes_nothing(
         str(settings.PLACET_HOME / "written"),
         "/dev/shm/written",
     ]
+    for path in paths:
+        # What a run without walls may have left is no sign of this one.
+        Path(path).unlink(missing_ok=True)
     source = f"HOME = {str(settings.PLACET_HOME)!r}\nPATHS = {paths!r}\n{TELLTALE}"
 
     declared = declared_by(author, source)

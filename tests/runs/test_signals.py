@@ -82,18 +82,17 @@ def test_a_signal_of_another_name_does_not_wake_the_run(world: World) -> None:
 
 
 def test_a_signal_that_comes_while_the_run_parks_is_not_lost(world: World) -> None:
-    """Between the look into the mailbox and the lock of the parking transaction."""
+    """After the last look into the mailbox, before the lock of the parking transaction."""
     run = world.start("listening", signals=["go"])
     sent = []
 
     def sent_meanwhile(execute: Any, sql: str, *rest: Any) -> Any:
-        answered = execute(sql, *rest)
-        if "FROM runs_signal" in sql and not sent:
+        if "UPDATE runs_claim SET last_seq" in sql and not sent:
             sent.append(True)
             thread = threading.Thread(target=insert_by_sql, args=[run])
             thread.start()
             thread.join()
-        return answered
+        return execute(sql, *rest)
 
     def insert_by_sql(run: Run) -> None:
         with admin() as other, other.transaction():
