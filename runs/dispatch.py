@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Literal
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 Queue = Literal["runs", "effects", "gates"]
 Sender = Callable[[Queue, UUID], None]
@@ -42,8 +42,12 @@ def hint(queue: Queue, id: UUID) -> None:
 
 def show(tenant: str, subject: Literal["run", "gate"], id: UUID, seq: int) -> None:
     """Once the current transaction has committed, hints open pages to look again."""
-    if _publisher is not None:
+    if _publisher is None:
+        return
+    if connections[DEFAULT_DB_ALIAS].in_atomic_block:
         transaction.on_commit(lambda: _publish(tenant, subject, id, seq), robust=True)
+    else:
+        _publish(tenant, subject, id, seq)
 
 
 def _send(queue: Queue, id: UUID) -> None:

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import DEFAULT_DB_ALIAS
+
 from runs import canonical, dispatch, limits, prepared
 from runs.errors import Fenced
+from runs.models import Run
 from runs.telemetry import current_trace_id
 
 NEXT_SEQ = """
@@ -143,3 +146,19 @@ def _entry(row: tuple[Any, ...]) -> Entry:
 
 def _json(value: Any) -> Any:
     return canonical.decode(value.encode()) if isinstance(value, str) else value
+
+
+_OF_RUN = [field.attname for field in Run._meta.concrete_fields]
+_LOAD_RUN = f"SELECT {', '.join(_OF_RUN)} FROM runs_run WHERE id = %s"
+
+
+def load_run(run_id: UUID) -> Run:
+    """The row of a run, without what Django needs to put the question together each time."""
+    with prepared.cursor() as cursor:
+        cursor.execute(_LOAD_RUN, [run_id])
+        row = cursor.fetchone()
+    if row is None:
+        raise Run.DoesNotExist(f"There is no run {run_id}.")
+    run = Run.from_db(DEFAULT_DB_ALIAS, _OF_RUN, row)
+    run.error, run.ending = _json(run.error), _json(run.ending)
+    return run

@@ -11,12 +11,11 @@ beside an operator that takes several types, it needs a cast.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.postgresql.base import Cursor as Plain
 
 Values = Mapping[str, Any] | Sequence[Any]
@@ -25,34 +24,39 @@ Values = Mapping[str, Any] | Sequence[Any]
 class Prepared:
     """A psycopg cursor whose statements are prepared, with Django's errors."""
 
-    def __init__(self, raw: psycopg.Connection[Any]) -> None:
-        self._cursor = psycopg.Cursor(raw)
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._cursor = psycopg.Cursor(connection.connection)
         self.fetchone = self._cursor.fetchone
         self.fetchall = self._cursor.fetchall
+
+    def __enter__(self) -> Prepared:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cursor.close()
 
     @property
     def rowcount(self) -> int:
         return self._cursor.rowcount
 
     def execute(self, statement: str, values: Values | None = None) -> None:
-        connection.validate_no_broken_transaction()
-        with connection.wrap_database_errors:
+        self._connection.validate_no_broken_transaction()
+        with self._connection.wrap_database_errors:
             self._cursor.execute(statement, values, prepare=True)
 
 
-@contextmanager
-def cursor() -> Iterator[Any]:
+def cursor() -> Any:
     """A cursor for statements that run often, whose values need no conversion by Django.
 
     It is Django's own where somebody watches what is executed: a test, or telemetry.
     """
+    connection: Any = connections[DEFAULT_DB_ALIAS]
     connection.ensure_connection()
-    raw: Any = connection.connection
+    raw = connection.connection
     is_watched = connection.execute_wrappers or connection.queries_logged
     if is_watched or raw.cursor_factory is not Plain:
-        with connection.cursor() as watched:
-            yield watched
-        return
+        return connection.cursor()
     if raw.prepare_threshold is None:
         raw.prepare_threshold = 5
-    yield Prepared(raw)
+    return Prepared(connection)

@@ -30,6 +30,7 @@ from runs.declare import WORKFLOWS, Workflow
 from runs.errors import (
     ClaimMissed,
     Fenced,
+    ForkRefused,
     HistoryFull,
     InvalidInput,
     Mismatch,
@@ -75,7 +76,7 @@ def advance(run_id: UUID) -> bool:
 
 
 def _slice(claim: Held) -> None:
-    run = Run.objects.get(pk=claim.id)
+    run = journal.load_run(claim.id)
     attributes = {
         "gen_ai.operation.name": "invoke_workflow",
         "gen_ai.workflow.name": run.workflow,
@@ -86,7 +87,7 @@ def _slice(claim: Held) -> None:
     with telemetry.segment(f"invoke_workflow {run.workflow}", run.id, claim.fence, attributes):
         try:
             while not _go_on(claim, run):
-                run = Run.objects.get(pk=claim.id)
+                run = journal.load_run(claim.id)
         except Stopped as stopped:
             _stop(claim, stopped.reason)
         except Mismatch as mismatch:
@@ -119,8 +120,12 @@ def _go_its_way(claim: Held, run: Run) -> None:
     elif workflow is None:
         _quarantine_unknown(claim, run)
     else:
-        forks.copy_once(claim, run)
-        _re_run(claim, run, workflow)
+        try:
+            forks.copy_once(claim, run)
+        except ForkRefused as refused:
+            transitions.finish_run(claim, "failed", error=described(refused))
+        else:
+            _re_run(claim, run, workflow)
 
 
 def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:

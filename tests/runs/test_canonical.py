@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,27 @@ def test_bytes_decode_to_the_value_and_encode_to_the_same_bytes(value: Any) -> N
     encoded = canonical.encode(value)
     assert canonical.decode(encoded) == value
     assert canonical.encode(canonical.decode(encoded)) == encoded
+
+
+ORDINARY = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.text(st.characters(codec="utf-8"))
+    | st.text(st.sampled_from('"\\/\b\f\n\r\t\0\x1f\x7f\u2028\ue000\U0001f600')),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.tuples(inner, inner)
+        | st.dictionaries(st.text(st.characters(max_codepoint=127), max_size=5), inner, max_size=5)
+        | st.dictionaries(st.text("a\ue000\uffff\U0001f600", max_size=3), inner, max_size=5)
+    ),
+    max_leaves=30,
+)
+
+
+@given(ORDINARY | JSON)
+def test_the_bytes_are_those_of_the_standard(value: Any) -> None:
+    assert canonical.encode(value) == rfc8785.dumps(value)
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=5), st.integers(0, 9), min_size=2))
