@@ -138,13 +138,15 @@ def _insert(
 
 
 def copy_once(claim: Held, run: Run) -> None:
-    """In the worker: gives a fork what its origin had come to, in one transaction, once."""
+    """In the worker: gives a fork what its origin had come to, in one transaction, once. Raises
+    `ForkRefused` when that has been undone since the fork was asked for."""
     if run.forked_from_id is None or run.forked_at is None:
         return
     if Event.objects.filter(run=run, kind="run.forked").exists():
         return
     with transaction.atomic(), connection.cursor() as cursor:
         origin = Run.objects.get(pk=run.forked_from_id)
+        check(run=origin, at=run.forked_at)
         first = {step.position: step for step in _steps_before(origin, run.forked_at)}
         last = _effective(origin, first)
         body = {"from": str(origin.pk), "at": run.forked_at, "steps": len(first)}

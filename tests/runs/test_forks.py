@@ -229,6 +229,21 @@ def test_what_was_undone_is_not_copied(world: World) -> None:
     fork(world, run, 0)
 
 
+def test_what_is_undone_before_it_is_copied_fails_the_fork_in_words(world: World) -> None:
+    run = world.start("daring", places=["a", "b"])
+    world.settle()
+    made = fork(world, run, 2)
+    with as_role("placet_web"):
+        steering.request_cancel(run=run, actor="bob")
+    with as_role("placet_worker"):
+        worker.advance(run.pk)
+    settle_until(world, made, "failed")
+    now = world.run_now(made)
+    assert now.error is not None and now.error["kind"] == "ForkRefused"
+    assert "have been undone" in now.error["message"]
+    assert world.steps(made) == []
+
+
 def test_a_child_that_has_not_ended_refuses_the_fork(world: World) -> None:
     run = world.start("parenting", children=[{"workflow": "lingering", "input": {"seconds": 60.0}}])
     world.settle()
