@@ -14,8 +14,11 @@ from django.db import connection, transaction
 
 from runs import dispatch, journal, limits
 from runs.errors import AlreadyEnded, SteeringRefused
-from runs.models import Claim, Run
+from runs.models import Claim, Run, Step
 from runs.points import reach
+
+HINTS = 8
+"""Steps of a resumed run that executors hear of at once; whoever hears goes on with the rest."""
 
 PAUSED_BY = "somebody to resume it: {} paused it, because: {}"
 
@@ -112,6 +115,9 @@ def resume(*, run: Run, actor: str, reason: str = "") -> bool:
         )
         _say(now, "resumed", {"reason": reason} if reason else {}, actor)
         dispatch.hint("runs", run.pk)
+        begun = Step.objects.filter(run=run, is_remote=True, status=Step.Status.READY)
+        for step_id in begun.order_by("position").values_list("pk", flat=True)[:HINTS]:
+            dispatch.hint("effects", step_id)
     return True
 
 

@@ -112,6 +112,21 @@ def test_no_executor_starts_a_step_of_a_paused_run(world: World) -> None:
     assert world.result(run) == [{"name": "a"}]
 
 
+def test_executors_hear_at_once_that_a_run_is_resumed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runs import dispatch
+
+    run = world.start("registering", names=["a"])
+    world.work()
+    (step,) = world.steps(run)
+    pause(run)
+    hinted: list[tuple[str, Any]] = []
+    monkeypatch.setattr(dispatch, "hint", lambda queue, id: hinted.append((queue, id)))
+    resume(run)
+    assert hinted == [("runs", run.id), ("effects", step.id)]
+
+
 def test_no_executor_starts_a_step_of_a_run_that_is_about_to_be_paused(world: World) -> None:
     run = world.start("registering", names=["a"])
     world.work()
