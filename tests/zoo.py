@@ -457,3 +457,10 @@ def firing(run: Any, *, name: str) -> Any:
 
 
 import tests.zoo_attempts  # noqa: E402, F401: the rest of the zoo, registered with it
+
+
+@workflow("choosing", version=1)
+def choosing(run: Any) -> list[Any]:
+    """Takes the first of two signals, and waits for a third after that."""
+    first = run.first_of(run.expect("a"), run.expect("b"))
+    return [first.result(), run.wait_for("end")]

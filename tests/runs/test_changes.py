@@ -117,6 +117,25 @@ def test_a_run_that_asks_for_nothing_new_may_end_otherwise(world: World) -> None
     assert verdict.said == "It ends with another result than was recorded."
 
 
+@pytest.mark.parametrize("workflow", ["adding", "writing", "parenting", "registering"])
+def test_a_replay_that_comes_to_something_new_does_not_begin_it(
+    world: World, workflow: str
+) -> None:
+    listener = world.start("listening", signals=["go"])
+    inputs: dict[str, dict[str, Any]] = {
+        "adding": {"numbers": [1]},
+        "writing": {"to": str(listener.id), "signal": "go"},
+        "parenting": {"children": [{"workflow": "adding", "input": {"numbers": []}}]},
+        "registering": {"names": ["a"]},
+    }
+    run = world.start(workflow, **inputs[workflow])
+    before = Run.objects.count()
+    assert replayed(run).outcome == "fits"
+    assert ledger() == []
+    assert not listener.signals.exists()
+    assert Run.objects.count() == before
+
+
 def test_an_exported_journal_replays_elsewhere(world: World) -> None:
     run = world.start("everything", amount_minor=5000)
     world.settle()

@@ -311,3 +311,14 @@ def test_a_worker_speaks_for_runs_only(world: World) -> None:
                 tenant=world.tenant, run=run, name="go", payload=b"1", sender="run x"
             )
     assert isinstance(refused.value.__cause__, psycopg.errors.InsufficientPrivilege)
+
+
+def test_the_choice_stays_when_the_other_comes_later(world: World) -> None:
+    run = world.start("choosing")
+    world.settle()
+    send(world, run, "b", "chosen")
+    world.settle()
+    send(world, run, "a", "late")
+    send(world, run, "end")
+    world.settle()
+    assert world.result(run) == ["chosen", None]
