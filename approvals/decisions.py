@@ -32,6 +32,7 @@ from runs import dispatch, journal
 from runs.clock import database_now
 from runs.errors import SettlementRefused
 from runs.models import Claim, Step
+from runs.points import reach
 
 SEAL_TAG = b"placet/decision/v1\0"
 SETTLEMENT_TAG = b"placet/settlement/v1\0"
@@ -71,6 +72,7 @@ def decide(
         )
         dispatch.hint("gates", gate.step_id)
         dispatch.show(tenant, "gate", gate.id, seq)
+    transaction.on_commit(lambda: reach("committed:decision.made"))
     return decision
 
 

@@ -18,6 +18,7 @@ from runs.clock import database_now
 from runs.errors import ScheduleRefused
 from runs.lifecycle import checked_input, get_workflow
 from runs.models import Schedule
+from runs.points import reach
 from runs.schedules import times
 from runs.schedules.reads import list_schedules, rhythm_of
 from runs.schedules.times import Rhythm
@@ -85,7 +86,7 @@ def create_schedule(
     if list_schedules(tenant).count() >= limits.MAX_SCHEDULES:
         raise ScheduleRefused(f"There are {limits.MAX_SCHEDULES} schedules already.")
     with _one_of_that_name(name):
-        return Schedule.objects.create(
+        made = Schedule.objects.create(
             tenant=tenant,
             name=_checked_name(name),
             workflow=workflow,
@@ -95,6 +96,8 @@ def create_schedule(
             **rhythm.__dict__,
             **manner.__dict__,
         )
+    transaction.on_commit(lambda: reach("committed:schedule.made"))
+    return made
 
 
 def change_schedule(
@@ -201,6 +204,7 @@ def locked(schedule: Schedule) -> Iterator[Schedule]:
         if now.ended_at is not None:
             raise ScheduleRefused(f"The schedule {now.name!r} was deleted.")
         yield now
+    transaction.on_commit(lambda: reach("committed:schedule.changed"))
 
 
 def _change_work(schedule: Schedule, workflow: str, input: Any) -> None:

@@ -121,6 +121,15 @@ def cancel_unstarted(claim: Held) -> list[str]:
     return in_flight
 
 
+def cancel_paused(claim: Held) -> None:
+    """Cancels the steps that were in flight when their run began to end, and are paused by now:
+    it is known that nothing of them happened."""
+    with transaction.atomic(), prepared.cursor() as cursor:
+        rows.lock(cursor, claim)
+        _cancel_unstarted(cursor, claim, before=positions.UNDO)
+    reach("committed:steps.cancelled")
+
+
 def begin_undo(claim: Held, status: str, error: dict[str, str] | None) -> None:
     """Decides how a run ends; from now on only what undoes it is begun."""
     ending = {"status": status, "error": error}
@@ -137,7 +146,7 @@ def begin_undo(claim: Held, status: str, error: dict[str, str] | None) -> None:
     reach("committed:run.undoing")
 
 
-def _cancel_unstarted(cursor: Any, claim: Held) -> None:
+def _cancel_unstarted(cursor: Any, claim: Held, *, before: int = 2 * positions.UNDO) -> None:
     # A paused step is known not to have happened, so nobody has to say anything about it.
     cursor.execute(
         """

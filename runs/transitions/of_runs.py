@@ -247,4 +247,6 @@ def _declare(cursor: Any, claim: Held, step: Declared) -> None:
 def wake(run_id: UUID) -> bool:
     """Waiting -> ready; False when it was not waiting."""
     with transaction.atomic(), prepared.cursor() as cursor:
-        return rows.wake(cursor, run_id)
+        was_waiting = rows.wake(cursor, run_id)
+    reach("committed:run.woken")
+    return was_waiting

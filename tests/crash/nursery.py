@@ -1,80 +1,129 @@
 """A process that starts as one of Placet's processes does, and forks children that play it.
 
-Each line on standard input is the number of the point at which the child kills itself (0:
-none). A child does once what its process would do now; every point it reaches is appended
-to `POINTS`, so that the count goes on over all children. The answer is how the child ended.
+Each line on standard input is a turn, as JSON: what this process would do now, done once. A
+turn that names a point (`kill`) is played by a fresh child, which kills itself there; all
+others by one child that lives on, so that its connections do too. With `hold` that one waits
+at the point until the file of that name is taken away. The answer names the points reached.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import django
 
-POINTS = "PLACET_TEST_POINTS"
+PROCESS = os.environ.get("PLACET_PROCESS", "")
 
 
 def main() -> None:
     django.setup()
+    import console.celery  # noqa: F401
+    import runs.tasks  # noqa: F401  What a child of Celery's has loaded long before.
+    import tests.crash.people  # noqa: F401
+
+    to_player, to_nursery = os.pipe(), os.pipe()
+    if os.fork() == 0:
+        os.close(to_player[1])
+        live(to_player[0], to_nursery[1])
+    commands, answers = os.fdopen(to_player[1], "w"), os.fdopen(to_nursery[0])
+    os.close(to_nursery[1])
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            play(int(line))
-        _, status = os.waitpid(child, 0)
-        print(os.waitstatus_to_exitcode(status), flush=True)
+        if json.loads(line).get("kill"):
+            print(json.dumps(play_in_a_child(line)), flush=True)
+        else:
+            print(line.strip(), file=commands, flush=True)
+            print(answers.readline().strip(), flush=True)
 
 
-def play(crash_at: int) -> None:
-    from runs import points
-
-    reached = Path(os.environ[POINTS])
-
-    def observe(point: str) -> None:
-        with reached.open("a") as file:
-            file.write(f"{point}\n")
-        if len(reached.read_text().splitlines()) == crash_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    points.observer = observe
-    try:
-        turn()
-    except BaseException as error:
-        print(f"{os.environ['PLACET_PROCESS']}: {error!r}", file=sys.stderr, flush=True)
-        os._exit(1)
+def live(commands: int, answers: int) -> None:
+    """Plays turn after turn, as a child of Celery's does, until the nursery closes."""
+    with os.fdopen(commands) as lines, os.fdopen(answers, "w") as out:
+        for line in lines:
+            print(json.dumps(play(json.loads(line))), file=out, flush=True)
     os._exit(0)
 
 
-def turn() -> None:
-    from approvals import tasks
-    from runs import effects, recovery, worker
+def play_in_a_child(line: str) -> dict[str, Any]:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        said = play(json.loads(line), tell=writing)
+        if "error" in said:
+            print(f"{PROCESS}: {said['error']}", file=sys.stderr, flush=True)
+        os._exit(1 if "error" in said else 0)
+    os.close(writing)
+    with os.fdopen(reading) as told:
+        points = told.read().splitlines()
+    _, status = os.waitpid(child, 0)
+    return {"points": points, "code": os.waitstatus_to_exitcode(status)}
 
-    process = os.environ["PLACET_PROCESS"]
-    if process == "worker":
-        recovery.wake_due_runs()
-        recovery.hint_lost_runs()
-        worker.drain(first=_lost_run())
-    elif process == "gatekeeper":
-        tasks.sweep_due_gates()
-        tasks.LostGates().sweep()
-    else:
-        recovery.recover_lost_steps()
-        effects.drain()
 
-
-def _lost_run() -> object:
-    """What a hint of the sweep would name: a run whose worker's claim has ended."""
+def play(turn: dict[str, Any], *, tell: int | None = None) -> dict[str, Any]:
+    """One turn; returns the points that were reached, commits without one, and what went wrong."""
     from django.db import connection
 
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT r.id FROM runs_run r JOIN runs_claim c ON c.run_id = r.id"
-            " WHERE r.status = 'running' AND c.expires_at <= clock_timestamp() LIMIT 1"
-        )
-        row = cursor.fetchone()
-    return None if row is None else row[0]
+    from runs import points
+    from tests.crash.commits import Commits
+
+    reached: list[str] = []
+    commits = Commits()
+    place, number = turn.get("kill") or turn.get("hold") or (None, 0)
+
+    def observe(point: str) -> None:
+        reached.append(point)
+        commits.named(point)
+        if tell is not None:
+            os.write(tell, f"{point}\n".encode())
+        if point == place and reached.count(point) == number:
+            if turn.get("kill"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            hold(Path(turn["at"]))
+
+    points.observer = observe
+    said: dict[str, Any] = {"points": reached, "code": 0}
+    try:
+        with commits.counted():
+            take(turn)
+    except Exception as error:
+        said["error"] = f"{type(error).__name__}: {error}"
+        connection.close_if_unusable_or_obsolete()
+    return said | {"unnamed": commits.unnamed}
+
+
+def hold(at: Path) -> None:
+    at.touch()
+    deadline = time.monotonic() + 60
+    while at.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def take(turn: dict[str, Any]) -> None:
+    """What this process would do now: its sweeps, and what it is hinted to."""
+    from approvals.tasks import keep
+    from console.celery import sweeps_of
+    from runs import dispatch
+    from runs.tasks import advance, execute
+    from tests.crash import people
+
+    if PROCESS == "web":
+        people.act(turn["plan"])
+        return
+    hinted: list[tuple[str, Any]] = []
+    dispatch.plug(lambda queue, id: hinted.append((queue, id)))
+    dispatch.plug_live(None)
+    queue, sweeps = sweeps_of(PROCESS)
+    for sweep in sweeps:
+        sweep()
+    task = {"runs": advance, "effects": execute, "gates": keep}[queue]
+    for id in dict.fromkeys(id for where, id in hinted if where == queue):
+        task(str(id))
 
 
 if __name__ == "__main__":
