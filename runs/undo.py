@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from runs import canonical, limits, positions, transitions
 from runs.calls import AUTHOR_FAILURES, described
@@ -80,6 +80,8 @@ def end(claim: Held, run: Run, status: str, error: dict[str, str] | None) -> Non
 
 def go_on(claim: Held, run: Run) -> None:
     """One slice of a run that is being undone: the next undo, or its end."""
+    if _own(run).filter(status=Step.Status.PAUSED).exists():
+        transitions.cancel_paused(claim)
     try:
         summary = _look(claim, run)
     except _Waits as waits:
@@ -203,9 +205,13 @@ def _was_resumed_since(made: Step) -> bool:
 def _steps_of(run: Run) -> list[Step]:
     """What the run has done or begun itself, without what a fork was given."""
     begun = ~Q(status=Step.Status.READY) | Q(attempt__gt=0)
-    own = Q(run=run, kind=Step.Kind.TOOL, position__lt=positions.UNDO, copied_from__isnull=True)
-    found = Step.objects.filter(own & begun, status__in=BEGUN)
+    found = _own(run).filter(begun, copied_from__isnull=True, status__in=BEGUN)
     return list(found.defer("arguments", "result").order_by("position"))
+
+
+def _own(run: Run) -> QuerySet[Step]:
+    """The calls of a run's workflow, and those that stand in the place of one."""
+    return Step.objects.filter(run=run, kind=Step.Kind.TOOL, position__lt=positions.UNDO)
 
 
 def _undos_of(run: Run) -> dict[int, Step]:

@@ -22,6 +22,7 @@ from runs.transitions.attempts import (
 from runs.transitions.births import start_child
 from runs.transitions.endings import (
     begin_undo,
+    cancel_paused,
     cancel_unstarted,
     finish_run,
     pause,
@@ -49,6 +50,7 @@ __all__ = [
     "Outcome",
     "Recording",
     "begin_undo",
+    "cancel_paused",
     "cancel_unstarted",
     "clear",
     "declare",

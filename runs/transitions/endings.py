@@ -151,13 +151,13 @@ def _cancel_unstarted(cursor: Any, claim: Held, *, before: int = 2 * positions.U
     cursor.execute(
         """
         UPDATE runs_step s SET status = 'cancelled', finished_at = clock_timestamp()
-        WHERE s.run_id = %s
+        WHERE s.run_id = %s AND s.position < %s
           AND (s.status IN ('held', 'paused')
-               OR NOT s.is_remote AND s.status IN ('waiting', 'ready', 'paused')
+               OR NOT s.is_remote AND s.status IN ('waiting', 'ready')
                OR s.status = 'ready' AND s.attempt = 0)
         RETURNING s.id, s.position, s.is_money
         """,
-        [claim.id],
+        [claim.id, before],
     )
     for id, position, is_money in cursor.fetchall():
         journal.append(

@@ -192,6 +192,31 @@ def test_people_can_say_that_a_doubt_undoes_the_run_whatever_its_code_says(world
     assert places("unbooked") == ["a"]
 
 
+def test_a_step_in_flight_whose_attempts_are_spent_meanwhile_asks_nobody_any_more(
+    world: World,
+) -> None:
+    from runs import transitions
+
+    run = world.start("touring", places=["a", "b"])
+    world.work()
+    first, second = world.steps(run)
+    with as_role("placet_executor"):
+        assert effects.execute(first.pk)
+        fence, _ = transitions.start_step(second.pk, holder="executor", seconds=60)
+    cancel(run)
+    world.work()
+    assert world.run_now(run).waiting_for == "book to end, then what it did is undone"
+    with as_role("placet_executor"):
+        error = {"kind": "RuntimeError", "message": "It did not work."}
+        outcome = transitions.Outcome(status="paused", event="step.paused", error=error)
+        transitions.finish_attempt(Held("step", second.pk, fence), outcome)
+    world.work()
+    assert world.run_now(run).waiting_for == "unbook to undo book"
+    assert Step.objects.get(pk=second.pk).status == "cancelled"
+    assert rest(world, run).status == "cancelled"
+    assert places("unbooked") == ["a"]
+
+
 def test_a_doubt_about_a_run_that_has_ended_starts_nothing_any_more(world: World) -> None:
     from runs import transitions
 
@@ -476,7 +501,7 @@ def test_killed_at_any_point_a_run_is_undone_once(world: World) -> None:
     while True:
         number += 1
         before = len(ledger("unbooked"))
-        run = world.start("travelling", places=["a", "b"], ends_well=False)
+        run = world.start("touring", places=["a", "b"])
         point = killed_after(number, lambda run=run: play(world, run))  # type: ignore[misc]
         end_claims()
         play(world, run)
