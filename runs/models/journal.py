@@ -11,7 +11,7 @@ from runs.models.runs import Run
 class Event(models.Model):
     """One row of a run's journal. Append-only: no role may update or delete it."""
 
-    pk = models.CompositePrimaryKey("tenant", "run", "seq")
+    pk = models.CompositePrimaryKey("run", "seq")
     tenant = models.CharField(max_length=63)
     run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="events", db_index=False)
     seq = models.BigIntegerField()
@@ -24,6 +24,3 @@ class Event(models.Model):
     writer = models.CharField(max_length=63, default="", help_text="database role, by the database")
     prev_hash = models.BinaryField(null=True)
     hash = models.BinaryField(null=True)
-
-    class Meta:
-        indexes = [models.Index(fields=["run", "seq"], name="runs_event_run")]

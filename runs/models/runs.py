@@ -85,7 +85,9 @@ class Run(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["tenant", "idempotency_key"], name="runs_run_started_once"
+                fields=["tenant", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+                name="runs_run_started_once",
             ),
             models.UniqueConstraint(
                 fields=["tenant", "parent", "parent_position"],
@@ -118,7 +120,8 @@ class Run(models.Model):
             ),
         ]
         indexes = [
-            models.Index(fields=["tenant", "-created_at", "-id"], name="runs_run_newest"),
+            # Read backwards: rows are added at its end, where pages fill up.
+            models.Index(fields=["tenant", "created_at", "id"], name="runs_run_newest"),
             models.Index(
                 fields=["ready_at", "id"], condition=Q(status="ready"), name="runs_run_in_line"
             ),

@@ -43,7 +43,7 @@ class Step(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id)
     tenant = models.CharField(max_length=63)
-    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="steps")
+    run = models.ForeignKey(Run, on_delete=models.PROTECT, related_name="steps", db_index=False)
     position = models.PositiveIntegerField()
     kind = models.CharField(max_length=16, choices=Kind, default=Kind.TOOL)
     name = models.CharField(max_length=128)
@@ -76,9 +76,7 @@ class Step(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["tenant", "run", "position"], name="runs_step_position"
-            ),
+            models.UniqueConstraint(fields=["run", "position"], name="runs_step_position"),
             models.CheckConstraint(
                 condition=Q(
                     status__in=[

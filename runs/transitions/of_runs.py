@@ -41,7 +41,7 @@ RECORD = """
                 THEN clock_timestamp() END,
             clock_timestamp() - %(took)s::interval + %(give_up)s::interval
         FROM head
-        ON CONFLICT (tenant, run_id, position) DO UPDATE SET
+        ON CONFLICT (run_id, position) DO UPDATE SET
             status = excluded.status, attempt = excluded.attempt, failures = excluded.failures,
             not_before = excluded.not_before, result = excluded.result, error = excluded.error,
             started_at = least(runs_step.started_at, excluded.started_at),
