@@ -1,31 +1,31 @@
 """Steps: how many a second, how long each, and what it costs, beside the floor.
 
-    python -m tests.bench.steps [--json PATH]
+    python -m tests.bench.steps [--parked 10000] [--json PATH]
 
-The floor is the least that can be durable: psycopg, prepared, one INSERT and COMMIT a step, on
-the same server, at the same concurrency, in the same minute. What counts is the ratio to it.
+What counts is the ratio to the floor (see `floor`), which is measured in the same run.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import tempfile
-import threading
 import time
 from typing import Any
 
-import psycopg
-
-from tests.bench import place
+from tests.bench import floor, place
 
 RUNS, STEPS_A_RUN = 60, 50
 TEN_STEP_RUNS = 40
-DECISIONS = 30
-PARKED = 1000
-FLOOR_SECONDS = 4.0
-# As `programs.QUEUES` starts the worker: two processes.
-WRITERS = 2
+WAKINGS = 30
+KILLS = 5
+PARKED = 10_000
+PARKING_SECONDS = 600
+IDLE_SECONDS = 10.0
+# What an installation has that sets nothing.
+DEFAULTS = {"PLACET_CLAIM_SECONDS": "30", "PLACET_SWEEP_SECONDS": "0.5"}
+OURS = "SELECT sum(pg_total_relation_size(oid)) FROM pg_class WHERE relname ~ '^runs_' {}"
 
 
 def measure(parked: int) -> dict[str, Any]:
@@ -34,48 +34,171 @@ def measure(parked: int) -> dict[str, Any]:
         from tests.stack import Stack
 
         code = os.environ["PLACET_WORKFLOWS"]
-        with World(servers) as world, Stack(servers, PLACET_WORKFLOWS=code) as stack:
-            parents = [process.pid for process in stack.processes.values()]
-            _finish(servers, [world.start("ticking", steps=5) for _ in range(10)])
-            figures = {
-                "floor": _floor(servers),
-                "saturated": _saturated(world, servers, stack.processes["worker"].pid),
-                "ten steps, one run at a time, ms": _ten_steps(world, servers),
-                "decision to next step done, 1 parked, ms": _decisions(world, servers),
-            }
-            _park(world, servers, parked)
-            name = f"decision to next step done, {parked} parked, ms"
-            figures[name] = _decisions(world, servers)
-            figures["processes, threads"] = place.threads_of(parents)
-    ratio = figures["saturated"]["steps a second"] / figures["floor"]["steps a second"]
-    figures["steps a second, of the floor"] = f"{100 * ratio:.0f} %"
-    return figures
+        with World(servers) as world, Stack(servers, PLACET_WORKFLOWS=code, **DEFAULTS) as stack:
+            return _Bench(world, servers, stack).measure(parked)
 
 
-def _floor(servers: Any) -> dict[str, Any]:
-    """As many connections as there are worker processes, each committing one row at a time."""
-    with psycopg.connect(servers.admin_url, autocommit=True) as connection:
-        connection.execute("CREATE TABLE bench_floor (run int, seq int, body bytea)")
-    counts = [0] * WRITERS
-    ends_at = time.monotonic() + FLOOR_SECONDS
+class _Bench:
+    def __init__(self, world: Any, servers: Any, stack: Any) -> None:
+        self.world, self.servers, self.stack = world, servers, stack
+        self.parents = [process.pid for process in stack.processes.values()]
+        self.worker = stack.processes["worker"].pid
 
-    def write(writer: int) -> None:
-        with psycopg.connect(servers.admin_url, autocommit=True) as connection:
-            while time.monotonic() < ends_at:
-                connection.execute(
-                    "INSERT INTO bench_floor VALUES (%s, %s, %s)",
-                    (writer, counts[writer], b"x" * 200),
-                    prepare=True,
+    def measure(self, parked: int) -> dict[str, Any]:
+        floor.prepare(self.servers)
+        self.finish([self.world.start("ticking", steps=5) for _ in range(10)])
+        base, ours = self.floor(), self.saturated()
+        figures: dict[str, Any] = {
+            "floor": base,
+            "saturated": ours,
+            "steps a second, percent of the floor": _percent(ours, base),
+            "ten steps, ms: floor": floor.ten_steps(self.servers, TEN_STEP_RUNS),
+            "ten steps, ms": self.ten_steps(),
+            "killed in a step, taken over after, ms": self.takeovers(),
+            "signal to next step done, 1 parked, ms": self.signals(),
+            "decision to next step done, 1 parked, ms": self.decisions(),
+        }
+        figures |= self.park(parked)
+        many = f"{parked} parked, ms"
+        figures[f"signal to next step done, {many}"] = self.signals()
+        figures[f"decision to next step done, {many}"] = self.decisions()
+        figures["processes, threads"] = place.threads_of(self.parents)
+        return figures
+
+    def floor(self) -> dict[str, Any]:
+        meter = Meter(self.servers)
+        steps = floor.saturate(self.servers)
+        return meter.read(steps) | {"steps a second": round(steps / floor.SECONDS)}
+
+    def saturated(self) -> dict[str, Any]:
+        """The worker stands still until all runs are there, so that only it is measured."""
+        os.killpg(self.worker, signal.SIGSTOP)
+        try:
+            runs = [self.world.start("ticking", steps=STEPS_A_RUN) for _ in range(RUNS)]
+            cpu, meter = place.cpu_seconds([self.worker]), Meter(self.servers)
+        finally:
+            os.killpg(self.worker, signal.SIGCONT)
+        self.finish(runs)
+        steps = RUNS * STEPS_A_RUN
+        used = place.cpu_seconds([self.worker]) - cpu
+        within = """
+            SELECT extract(epoch FROM max(finished_at) - min(started_at))
+            FROM runs_run WHERE id = ANY(%s)
+        """
+        seconds = float(place.ask(self.servers, within, [run.id for run in runs]))
+        return meter.read(steps) | {
+            "steps a second": round(steps / seconds),
+            "CPU ms a step (worker)": round(1000 * used / steps, 2),
+        }
+
+    def finish(self, runs: list[Any]) -> None:
+        ids = [run.id for run in runs]
+        left = "SELECT count(*) FROM runs_run WHERE id = ANY(%s) AND finished_at IS NULL"
+        place.wait_until(lambda: not place.ask(self.servers, left, ids), "the runs to end")
+
+    def ten_steps(self) -> dict[str, dict[str, float]]:
+        """From the start to the end, by the database's clock."""
+        took, first = [], []
+        for _ in range(TEN_STEP_RUNS):
+            run = self.world.start("ticking", steps=10)
+            self.finish([run])
+            took.append(self._ms("r.finished_at - r.created_at", run))
+            first.append(self._ms("min(s.finished_at) - r.created_at", run))
+        return {
+            "all": place.percentiles(took),
+            "until the first step": place.percentiles(first),
+        }
+
+    def takeovers(self) -> dict[str, float]:
+        """From kill -9 of the child that is busy with a step to the claim of another."""
+        return place.percentiles([self._takeover() for _ in range(KILLS)])
+
+    def _takeover(self) -> float:
+        run = self.world.start("bench_long")
+        holder = "SELECT holder FROM runs_claim WHERE run_id = %s"
+        place.wait_until(lambda: bool(place.ask(self.servers, holder, run.id)), "a claim")
+        time.sleep(0.3)
+        first = place.ask(self.servers, holder, run.id)
+        began = time.monotonic()
+        os.kill(int(first.split(":")[-2]), signal.SIGKILL)
+        while place.ask(self.servers, holder, run.id) in (first, ""):
+            time.sleep(0.005)
+        took = (time.monotonic() - began) * 1000
+        self.finish([run])
+        return took
+
+    def signals(self) -> dict[str, float]:
+        """From the signal's row to the end of the step after it."""
+        from runs.signals import send_signal
+        from tests.harness import as_role
+
+        took = []
+        for _ in range(WAKINGS):
+            run = self.world.start("awaiting_go")
+            self._wait_for_parked(1, run.id)
+            with as_role("placet_web"):
+                send_signal(
+                    run_id=run.id, tenant=run.tenant, name="go", payload=None, sender="alice"
                 )
-                counts[writer] += 1
+            self.finish([run])
+            sent = "(SELECT max(sent_at) FROM runs_signal g WHERE g.run_id = r.id)"
+            took.append(self._ms(f"max(s.finished_at) - {sent}", run))
+        return place.percentiles(took)
 
-    meter = Meter(servers)
-    threads = [threading.Thread(target=write, args=(writer,)) for writer in range(WRITERS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return meter.read(sum(counts))
+    def decisions(self) -> dict[str, float]:
+        """From the decision's row to the end of the step after the payment: the gate is closed,
+        the payment is made and recorded, and the run goes on."""
+        took = []
+        open_gates = "SELECT count(*) FROM approvals_gate WHERE run_id = %s AND status = 'open'"
+        for _ in range(WAKINGS):
+            run = self.world.start("paying", amounts=[9870])
+            place.wait_until(
+                lambda run=run: bool(place.ask(self.servers, open_gates, run.id)), "the gate"
+            )
+            self.world.approve_all(run)
+            self.finish([run])
+            decided = (
+                "(SELECT max(d.decided_at) FROM approvals_decision d"
+                " JOIN approvals_gate g ON d.gate_id = g.id WHERE g.run_id = r.id)"
+            )
+            took.append(self._ms(f"max(s.finished_at) - {decided}", run))
+        return place.percentiles(took)
+
+    def park(self, count: int) -> dict[str, Any]:
+        """Runs that wait for a signal: what each costs, and what all of them cost at rest."""
+        before = place.ask(self.servers, OURS.format("AND relkind IN ('r')"))
+        for _ in range(count):
+            self.world.start("awaiting_go")
+        self._wait_for_parked(count)
+        after = place.ask(self.servers, OURS.format("AND relkind IN ('r')"))
+        time.sleep(3)
+        cpu, began = place.cpu_seconds(self.parents), time.monotonic()
+        time.sleep(IDLE_SECONDS)
+        used = place.cpu_seconds(self.parents) - cpu
+        return {
+            f"bytes a parked run, of {count}": round((after - before) / count),
+            f"CPU at rest with {count} parked, percent of a core": round(
+                100 * used / (time.monotonic() - began), 1
+            ),
+        }
+
+    def _wait_for_parked(self, count: int, id: Any = None) -> None:
+        parked = (
+            "SELECT count(*) FROM runs_run WHERE workflow = 'awaiting_go' AND status = 'waiting'"
+            " AND (%s::uuid IS NULL OR id = %s)"
+        )
+        place.wait_until(
+            lambda: place.ask(self.servers, parked, id, id) >= count,
+            "the runs to park",
+            PARKING_SECONDS,
+        )
+
+    def _ms(self, what: str, run: Any) -> float:
+        query = (
+            f"SELECT extract(epoch FROM {what}) * 1000"
+            " FROM runs_run r JOIN runs_step s ON s.run_id = r.id WHERE r.id = %s GROUP BY r.id"
+        )
+        return float(place.ask(self.servers, query, run.id))
 
 
 class Meter:
@@ -83,16 +206,13 @@ class Meter:
 
     def __init__(self, servers: Any) -> None:
         self.servers = servers
-        self.began = time.monotonic()
         self.wal, self.commits = self._now()
 
     def read(self, steps: int) -> dict[str, Any]:
-        took = time.monotonic() - self.began
         # The server's statistics reach the view about a second late.
         time.sleep(1.5)
         wal, commits = self._now()
         return {
-            "steps a second": round(steps / took),
             "WAL bytes a step": round((wal - self.wal) / steps),
             "commits a step": round((commits - self.commits) / steps, 2),
         }
@@ -103,74 +223,8 @@ class Meter:
         return int(wal), int(place.ask(self.servers, commits))
 
 
-def _saturated(world: Any, servers: Any, worker: int) -> dict[str, Any]:
-    cpu = place.cpu_seconds([worker])
-    meter = Meter(servers)
-    runs = [world.start("ticking", steps=STEPS_A_RUN) for _ in range(RUNS)]
-    _finish(servers, runs)
-    steps = RUNS * STEPS_A_RUN
-    used = place.cpu_seconds([worker]) - cpu
-    within = """
-        SELECT extract(epoch FROM max(finished_at) - min(started_at))
-        FROM runs_run WHERE id = ANY(%s)
-    """
-    seconds = float(place.ask(servers, within, [run.id for run in runs]))
-    return meter.read(steps) | {
-        "steps a second": round(steps / seconds),
-        "CPU ms a step (worker)": round(1000 * used / steps, 2),
-    }
-
-
-def _finish(servers: Any, runs: list[Any]) -> None:
-    ids = [run.id for run in runs]
-    left = "SELECT count(*) FROM runs_run WHERE id = ANY(%s) AND finished_at IS NULL"
-    place.wait_until(lambda: not place.ask(servers, left, ids), "the runs to end")
-
-
-def _ten_steps(world: Any, servers: Any) -> dict[str, float]:
-    """From the start's commit to the end's, by the database's clock."""
-    took = []
-    for _ in range(TEN_STEP_RUNS):
-        run = world.start("ticking", steps=10)
-        _finish(servers, [run])
-        took.append(_between(servers, "finished_at - created_at", run.id))
-    return place.percentiles(took)
-
-
-def _between(servers: Any, what: str, run_id: object) -> float:
-    query = f"SELECT extract(epoch FROM {what}) * 1000 FROM runs_run WHERE id = %s"
-    return float(place.ask(servers, query, run_id))
-
-
-def _decisions(world: Any, servers: Any) -> dict[str, float]:
-    """From the decision's row to the end of the step after the payment, by the database."""
-    took = []
-    for _ in range(DECISIONS):
-        run = _park(world, servers, 1)
-        world.approve_all(run)
-        _finish(servers, [run])
-        took.append(
-            float(
-                place.ask(
-                    servers,
-                    """
-                    SELECT extract(epoch FROM max(s.finished_at) - max(d.decided_at)) * 1000
-                    FROM runs_step s JOIN approvals_gate g ON g.run_id = s.run_id
-                    JOIN approvals_decision d ON d.gate_id = g.id WHERE s.run_id = %s
-                    """,
-                    run.id,
-                )
-            )
-        )
-    return place.percentiles(took)
-
-
-def _park(world: Any, servers: Any, count: int) -> Any:
-    open_gates = "SELECT count(*) FROM approvals_gate WHERE status = 'open'"
-    target = place.ask(servers, open_gates) + count
-    runs = [world.start("paying", amounts=[9870]) for _ in range(count)]
-    place.wait_until(lambda: place.ask(servers, open_gates) >= target, "the gates")
-    return runs[-1]
+def _percent(ours: dict[str, Any], base: dict[str, Any]) -> int:
+    return round(100 * ours["steps a second"] / base["steps a second"])
 
 
 def main() -> None:

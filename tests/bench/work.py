@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from runs import tool, workflow
 
 PAYLOAD = "x" * 180
+LONG_SECONDS = 2.0
 
 
 @tool(effect="safe")
@@ -19,3 +21,24 @@ def tick(call: Any, *, number: int) -> dict[str, Any]:
 def ticking(run: Any, *, steps: int) -> int:
     """That many steps, one after the other."""
     return sum(1 for number in range(steps) if run.call(tick, number=number))
+
+
+@workflow("awaiting_go", version=1)
+def awaiting_go(run: Any) -> int:
+    """Waits for a signal, then does one step."""
+    run.wait_for("go")
+    run.call(tick, number=1)
+    return 1
+
+
+@tool(effect="safe")
+def bench_long(call: Any) -> int:
+    """A step that is still busy when its process is killed."""
+    time.sleep(LONG_SECONDS)
+    return 1
+
+
+@workflow("bench_long", version=1)
+def long_step(run: Any) -> int:
+    """One long step."""
+    return int(run.call(bench_long))
