@@ -373,6 +373,13 @@ def touring(run: Any, *, places: list[str]) -> None:
     raise RuntimeError("the tour is off")
 
 
+@workflow("rushing", version=1)
+def rushing(run: Any) -> None:
+    """Books two places at once, and fails as soon as one of them does."""
+    calls = [run.prepare(book_once, place="a"), run.prepare(book, place="b")]
+    run.gather(calls, fail_fast=True)
+
+
 @workflow("daring", version=1)
 def daring(run: Any, *, places: list[str]) -> None:
     """Books a place, then one without a key, and waits for a signal."""

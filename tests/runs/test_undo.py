@@ -180,6 +180,21 @@ def test_what_did_not_happen_is_not_undone(world: World) -> None:
     assert places("booked").count("b") == 1
 
 
+def test_a_run_that_fails_waits_for_its_doubts_and_runs_none_of_them_again(world: World) -> None:
+    switch("book-drops", 1)
+    switch("book-refuses", 1)
+    run = world.start("rushing")
+    rest(world, run)
+    now = world.run_now(run)
+    assert now.waiting_for == "a person to say what became of book_once: its outcome is in doubt"
+    assert now.ending is not None and now.ending["status"] == "failed"
+    (doubt,) = Step.objects.filter(run=run, status="in_doubt")
+    say(world, doubt, world.bob, "did_not_happen")
+    assert rest(world, run).status == "failed"
+    assert Step.objects.get(pk=doubt.pk).status == "cancelled"
+    assert (places("booked"), places("unbooked")) == (["a"], [])
+
+
 def test_people_can_say_that_a_doubt_undoes_the_run_whatever_its_code_says(world: World) -> None:
     switch("book-drops", 1)
     run = world.start("daring", places=["a", "b"])
