@@ -137,7 +137,9 @@ def _probed(
 
     try:
         reach(f"probing:{tool.name}")
-        answer = run_tool(tool, call, arguments, overrun=overrun, function=tool.probe)
+        answer = run_tool(
+            tool, call, arguments, held=made.held, overrun=overrun, function=tool.probe
+        )
         reach(f"probed:{tool.name}")
         if isinstance(answer, Happened):
             return _succeeded(made, tool, credential, answer.result, {"probed": True})
@@ -180,7 +182,7 @@ def _called(
     try:
         reach(f"calling:{tool.name}")
         with telemetry.attempt(tool.name, attributes):
-            value = run_tool(tool, call, arguments, overrun=overrun)
+            value = run_tool(tool, call, arguments, held=made.held, overrun=overrun)
         reach(f"called:{tool.name}")
     except Fenced:
         raise

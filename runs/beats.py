@@ -7,17 +7,20 @@ told last is written when the attempt ends. Details outlive the attempt: the nex
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from runs import canonical, dispatch, limits
 from runs.claims import Held
 from runs.errors import Fenced, PayloadTooLarge
+
+logger = logging.getLogger(__name__)
 
 WRITE = """
     WITH beat AS (
@@ -76,13 +79,20 @@ class Beats:
 
     def _write(self) -> None:
         values = {"details": None, "done": None, "total": None, "note": None} | self._pending
-        row = outside_of_loops(
-            lambda: _row(WRITE, values | {"step": self._held.id, "fence": self._held.fence})
-        )
+        self._written_at = time.monotonic()
+        try:
+            row = outside_of_loops(
+                lambda: _row(WRITE, values | {"step": self._held.id, "fence": self._held.fence})
+            )
+        except (OperationalError, InterfaceError) as error:
+            # The tool goes on: that nobody hears it is no error of its own, and if it lasts,
+            # the claim is lost.
+            logger.warning("A heartbeat of step %s was not heard: %s", self._held.id, error)
+            connection.close()
+            return
         if row is None:
             raise Fenced(f"The claim on step {self._held.id} is lost.")
         self._pending = {}
-        self._written_at = time.monotonic()
         tenant, run_id, self.is_cancelled = row
         dispatch.show(tenant, "run", run_id, 0)
 

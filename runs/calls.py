@@ -13,7 +13,7 @@ from runs.beats import Beats, RunBeats
 from runs.claims import Held
 from runs.deadlines import AttemptTimedOut, Deadline, watchdog
 from runs.declare import Tool, shortened
-from runs.errors import InvalidArguments
+from runs.errors import Fenced, InvalidArguments
 
 # What ends an author's code and not this process: left alone, a `sys.exit()` would take each
 # process with it that tries again.
@@ -112,15 +112,18 @@ def run_tool(
     call: EffectCall | SafeCall,
     arguments: dict[str, Any],
     *,
+    held: Held,
     overrun: Callable[[AttemptTimedOut], None],
     function: Callable[..., Any] | None = None,
 ) -> Any:
     """Calls the tool's function, also when it is an `async def`, for as long as it may take.
 
     Raises `AttemptTimedOut`, when the tool left because its time was over; one that does not
-    leave loses its process, after `overrun` has recorded what is known.
+    leave loses its process, after `overrun` has recorded what is known. Raises `Fenced` when the
+    claim is lost: before it begins, or because the tool was made to leave for that.
     """
-    deadline = Deadline(tool, overrun)
+    held.check()
+    deadline = Deadline(tool, overrun, held)
     call.deadline = deadline
     try:
         with watchdog.watching(deadline):
@@ -129,6 +132,8 @@ def run_tool(
     except (AttemptTimedOut, asyncio.CancelledError):
         if deadline.fired is None:
             raise
+        if deadline.is_for_the_claim:
+            raise Fenced(str(deadline.fired)) from None
         raise deadline.fired from None
 
 

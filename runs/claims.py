@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import connection
 
 from runs import holders, prepared
+from runs.errors import Fenced
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,17 @@ class Held:
     def is_lost(self) -> bool:
         """Taken by another, or so old that it may be at any moment. Told by age, so that a
         renewal that hangs cannot hide it."""
-        return self.was_taken or self.age_seconds >= settings.PLACET_CLAIM_SECONDS * 2 / 3
+        return self.was_taken or time.monotonic() >= self.lost_at
+
+    @property
+    def lost_at(self) -> float:
+        """When the claim is lost unless it is renewed before, by the monotonic clock."""
+        return self.renewed_at + settings.PLACET_CLAIM_SECONDS * 2 / 3
+
+    def check(self) -> None:
+        """Raises `Fenced` when the claim is lost: then nothing more may be started under it."""
+        if self.is_lost:
+            raise Fenced(f"The claim on {self.kind} {self.id} with fence {self.fence} is lost.")
 
 
 def take_run(run_id: UUID) -> Held | None:

@@ -21,9 +21,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 
 from runs import limits
+from runs.claims import Held
 from runs.declare import Tool
 
 logger = logging.getLogger(__name__)
@@ -56,8 +58,8 @@ def plug_end(end: Callable[[], None] | None) -> None:
 class Deadline:
     """The time of one attempt, while its tool runs."""
 
-    def __init__(self, tool: Tool, overrun: Callable[[AttemptTimedOut], None]) -> None:
-        self._tool, self._overrun = tool, overrun
+    def __init__(self, tool: Tool, overrun: Callable[[AttemptTimedOut], None], held: Held) -> None:
+        self._tool, self._overrun, self._held = tool, overrun, held
         self._began = self._beat_at = time.monotonic()
         self._thread = threading.get_ident()
         self._is_main = threading.current_thread() is threading.main_thread()
@@ -66,6 +68,8 @@ class Deadline:
         self._lock = threading.Lock()
         self._fired_at = 0.0
         self.fired: AttemptTimedOut | None = None
+        self.is_for_the_claim = False
+        """Whether it was not the time, but the claim that is over."""
         self.was_raised = False
         self.is_over = False
         self.has_overrun = False
@@ -83,8 +87,10 @@ class Deadline:
     def due_at(self) -> float:
         """When something is to be done about it, by the monotonic clock."""
         if self.fired is not None:
-            return self._fired_at + limits.TIMEOUT_GRACE_SECONDS
-        at = self._began + self._tool.timeout_seconds
+            return self._fired_at + self._grace_seconds
+        if self._held.was_taken:
+            return self._began
+        at = min(self._began + self._tool.timeout_seconds, self._held.lost_at)
         if self._tool.heartbeat_seconds is not None:
             at = min(at, self._beat_at + self._tool.heartbeat_seconds)
         return at
@@ -95,13 +101,18 @@ class Deadline:
             if self.is_over:
                 return
             if self.fired is None:
+                if self.due_at > time.monotonic():
+                    return  # The claim has been renewed meanwhile.
+                self.is_for_the_claim = self._held.is_lost
                 self.fired, self._fired_at = AttemptTimedOut(self._words()), time.monotonic()
                 self._interrupt()
                 return
             self.has_overrun = True
         logger.error("%s did not leave when its time was over; its process ends.", self._tool.name)
         try:
-            self._context.run(self._overrun, self.fired)
+            # Who has lost the claim could write nothing, and would wait for a database in vain.
+            if not self.is_for_the_claim:
+                self._context.run(self._overrun, self.fired)
         except BaseException as error:
             logger.error("The outcome of %s was not recorded: %s", self._tool.name, error)
         finally:
@@ -117,7 +128,18 @@ class Deadline:
             if self.has_overrun:
                 raise Overrun
 
+    @property
+    def _grace_seconds(self) -> float:
+        """A claim that is not renewed in time is called lost long enough before it is over."""
+        if not self.is_for_the_claim:
+            return limits.TIMEOUT_GRACE_SECONDS
+        return min(limits.TIMEOUT_GRACE_SECONDS, settings.PLACET_CLAIM_SECONDS / 4)
+
     def _words(self) -> str:
+        if self.is_for_the_claim:
+            return (
+                f"The claim on {self._held.kind} {self._held.id} is lost: {self._tool.name} ends."
+            )
         seconds = self._tool.timeout_seconds
         if self._began + seconds <= time.monotonic():
             return f"{self._tool.name} took longer than {seconds:g} seconds."

@@ -24,6 +24,7 @@ from runs.errors import (
 from runs.journal import Entry
 from runs.leaving import Steered, Stopped
 from runs.models import Settlement
+from runs.points import reach
 from runs.retries import Again, Tries
 from runs.transitions import rows
 
@@ -79,8 +80,14 @@ class _Attempt:
         arguments = canonical.decode(self._call.arguments)
         try:
             with telemetry.attempt(self._tool.name, attributes):
-                value = run_tool(self._tool, seen, arguments, overrun=self._overrun)
+                reach(f"calling:{self._tool.name}")
+                value = run_tool(
+                    self._tool, seen, arguments, held=self._slice.claim, overrun=self._overrun
+                )
+                reach(f"called:{self._tool.name}")
                 result = canonical.encode(value)
+        except Fenced as fenced:
+            raise Stopped(fenced) from None
         except (Refusal, NotCanonical, PayloadTooLarge) as refusal:
             self._failures += 1
             return self.end("failed", described(refusal))

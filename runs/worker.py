@@ -8,7 +8,7 @@ import time
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
 from runs import (
     canonical,
@@ -160,7 +160,9 @@ def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
     except (InvalidInput, NotCanonical, PayloadTooLarge) as refused:
         undo.end(claim, run, "failed", described(refused))
     except AUTHOR_FAILURES as error:
-        if connection.needs_rollback or not connection.is_usable():
+        # A transaction that lost its connection has opened another, which says nothing of that.
+        is_lost = isinstance(error, OperationalError | InterfaceError)
+        if is_lost or connection.needs_rollback or not connection.is_usable():
             raise
         told = described(error)
         # Where a step failed is known; elsewhere the author needs the line.

@@ -455,10 +455,10 @@ def fire(call: Any, *, name: str, seconds: float = 0.1) -> dict[str, Any]:
 
 
 @workflow("firing", version=1)
-def firing(run: Any, *, name: str) -> Any:
+def firing(run: Any, *, name: str, seconds: float = 0.1) -> Any:
     """Fires once, between two sums."""
     run.call(add, a=1, b=1)
-    fired = run.call(fire, name=name)
+    fired = run.call(fire, name=name, seconds=seconds)
     run.call(add, a=2, b=2)
     return fired
 

@@ -112,7 +112,7 @@ def take(turn: dict[str, Any]) -> None:
     from runs.tasks import advance, execute
     from tests.crash import people
 
-    if PROCESS == "web":
+    if PROCESS == "web":  # Nobody else looks at the plan.
         people.act(turn["plan"])
         return
     hinted: list[tuple[str, Any]] = []
