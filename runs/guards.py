@@ -181,6 +181,13 @@ BEGIN
     IF OLD.ending IS NOT NULL AND NEW.ending IS DISTINCT FROM OLD.ending THEN
         RAISE EXCEPTION 'run ending: how a run ends is decided once';
     END IF;
+    -- What a person has stopped, a process may end (a deadline, a parent), but never resume.
+    IF session_user NOT IN ('placet_web', 'placet_owner') AND NEW.cancel_requested_at IS NULL
+        AND (OLD.status IN ('paused', 'quarantined') AND NEW.status NOT IN ('paused', 'quarantined')
+             OR OLD.pause_requested_at IS NOT NULL AND NEW.pause_requested_at IS NULL) THEN
+        RAISE EXCEPTION 'run role: only people resume a run, not %',
+            replace(session_user, 'placet_', '') USING ERRCODE = 'insufficient_privilege';
+    END IF;
     IF NEW.status = 'ready' AND OLD.status <> 'ready' THEN
         NEW.ready_at := clock_timestamp();
     END IF;

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from runs import claims, effects, steering, worker
+from runs import claims, effects, steering, transitions, worker
 from runs.errors import AlreadyEnded
 from runs.models import Run
 from tests.harness import World, as_role
@@ -190,6 +190,32 @@ def test_web_cannot_pause_a_run_that_a_worker_holds(world: World) -> None:
     with psycopg.connect(world.servers.database_url("placet_web")) as attacker:
         with pytest.raises(psycopg.Error, match="run role: web may only wake a run"):
             attacker.execute("UPDATE runs_run SET status = 'paused' WHERE id = %s", [run.id])
+
+
+@pytest.mark.parametrize("role", ["placet_worker", "placet_executor", "placet_gatekeeper"])
+@pytest.mark.parametrize("status", ["paused", "quarantined"])
+def test_no_process_resumes_what_a_person_has_to(world: World, role: str, status: str) -> None:
+    run = world.start("lingering", seconds=60.0)
+    if status == "paused":
+        pause(run)
+    else:
+        with as_role("placet_worker"):
+            transitions.quarantine(run.id, {"kind": "Mismatch", "message": "They disagree."})
+    with psycopg.connect(world.servers.database_url(role)) as attacker:
+        with pytest.raises(psycopg.Error, match="run role: only people resume a run"):
+            attacker.execute("UPDATE runs_run SET status = 'ready' WHERE id = %s", [run.id])
+
+
+def test_a_worker_cannot_take_back_a_pause_that_is_still_to_come(world: World) -> None:
+    run = world.start("adding", numbers=[1])
+    with as_role("placet_worker"):
+        assert claims.take_run(run.id) is not None
+    pause(run)
+    with psycopg.connect(world.servers.database_url("placet_worker")) as attacker:
+        with pytest.raises(psycopg.Error, match="run role: only people resume a run"):
+            attacker.execute(
+                "UPDATE runs_run SET pause_requested_at = NULL WHERE id = %s", [run.id]
+            )
 
 
 @pytest.mark.parametrize("kind", ["run.resumed", "run.pause_requested", "run.terminate_requested"])
