@@ -16,18 +16,33 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Model, Prefetch, Q, QuerySet
+from django.db.models import (
+    CharField,
+    Exists,
+    Model,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Value,
+)
+from django.db.models.functions import Cast, Concat
 from django.utils.dateparse import parse_datetime
 
 from approvals.models import Gate
 from console.models import AuditEntry, User
 from console.roles import may
 from credentials.models import Secret
-from runs.models import Event, Run, Settlement, Step
+from runs import schedules
+from runs.errors import UnknownSchedule
+from runs.models import Event, Run, Schedule, Settlement, Signal, Step
+from runs.signals import RESERVED
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 200
 MAX_CURSOR_LENGTH = 200
+WIDE = ("input", "result")
+"""Columns of a run that lists do without."""
 
 Row = TypeVar("Row", bound=Model)
 
@@ -63,7 +78,9 @@ def require(person: User, right: str) -> None:
 
 def access_run_by_id(person: User, id: uuid.UUID | str, *, right: str = "runs.view") -> Run:
     require(person, right)
-    return _only(Run.objects.select_related("requested_by"), person, "run", id)
+    runs = Run.objects.select_related("requested_by", "parent", "forked_from", "schedule")
+    wide = [f"{one}__{column}" for one in ("parent", "forked_from") for column in WIDE]
+    return _only(runs.defer(*wide), person, "run", id)
 
 
 def access_step(
@@ -94,26 +111,74 @@ def access_secret_by_path(person: User, path: str, *, right: str = "secrets.view
         raise NotFound("There is no such secret.") from None
 
 
+def access_schedule_by_id(
+    person: User, id: uuid.UUID | str, *, right: str = "runs.view"
+) -> Schedule:
+    """The schedule, also one that was deleted: its runs still name it."""
+    require(person, right)
+    try:
+        wanted = id if isinstance(id, uuid.UUID) else uuid.UUID(id)
+        return schedules.get_schedule(tenant=person.tenant, id=wanted)
+    except (UnknownSchedule, ValueError):
+        raise NotFound("There is no such schedule.") from None
+
+
+def find_schedules(person: User) -> QuerySet[Schedule]:
+    """The schedules of the tenant by name, without their inputs and those that were deleted."""
+    require(person, "runs.view")
+    found = schedules.list_schedules(person.tenant)
+    return found.select_related("owner").defer("input")
+
+
 def find_runs(
     person: User,
     *,
     status: str = "",
     workflow: str = "",
     requester: str = "",
+    parent: uuid.UUID | None = None,
+    schedule: uuid.UUID | None = None,
+    since: datetime | None = None,
     cursor: str = "",
     limit: int = DEFAULT_PAGE_SIZE,
 ) -> Page[Run]:
     """Runs of the person's tenant, newest first, without what is large in them."""
     require(person, "runs.view")
     runs = Run.objects.filter(tenant=person.tenant).select_related("requested_by")
-    runs = runs.defer("input", "result")
-    if status:
-        runs = runs.filter(status=status)
-    if workflow:
-        runs = runs.filter(workflow=workflow)
-    if requester:
-        runs = runs.filter(requested_by__username=requester)
+    runs = runs.defer(*WIDE)
+    asked = {
+        "status": status or None,
+        "workflow": workflow or None,
+        "requested_by__username": requester or None,
+        "parent": parent,
+        "schedule": schedule,
+        "created_at__gte": since,
+    }
+    runs = runs.filter(**{field: value for field, value in asked.items() if value is not None})
     return _page(runs, "created_at", cursor=cursor, limit=limit, newest_first=True)
+
+
+def find_questions(person: User) -> QuerySet[Step]:
+    """Steps that wait for an answer nobody has given yet, the oldest first."""
+    require(person, "runs.view")
+    waiting = Step.objects.filter(
+        tenant=person.tenant,
+        kind=Step.Kind.ASK,
+        status=Step.Status.WAITING,
+        run__finished_at__isnull=True,
+    )
+    answered = Signal.objects.filter(
+        run=OuterRef("run"),
+        name=Concat(Value(RESERVED), Cast(OuterRef("position"), CharField())),
+    )
+    unanswered = waiting.filter(~Exists(answered)).select_related("run__requested_by")
+    return unanswered.defer("result", "run__input", "run__result").order_by("id")
+
+
+def find_signals(run: Run) -> QuerySet[Signal]:
+    """The mailbox of a run that `access_run_by_id` gave, newest first, without answers."""
+    mail = Signal.objects.filter(tenant=run.tenant, run=run)
+    return mail.exclude(name__startswith=RESERVED).order_by("-sent_at", "-id")
 
 
 def find_gates(
@@ -139,7 +204,9 @@ def find_gates(
 
 def find_steps(run: Run) -> QuerySet[Step]:
     """The steps of a run that `access_run_by_id` gave, in their order, with their settlements."""
-    steps = Step.objects.filter(tenant=run.tenant, run=run).select_related("gate", "declaration")
+    steps = Step.objects.filter(tenant=run.tenant, run=run).select_related(
+        "gate", "declaration", "stepclaim"
+    )
     return steps.prefetch_related(settlements_of_steps()).order_by("position")
 
 

@@ -16,14 +16,23 @@ from approvals.decisions import decide
 from approvals.models import Decision
 from console import access, audit
 from console.models import User
+from runs import bulk, forks, questions, signals, steering
 from runs.errors import SettlementRefused
 from runs.lifecycle import start_run
-from runs.models import Claim, Run, Settlement
+from runs.models import Claim, Run, Settlement, Signal
 from runs.settlements import settle as settle_step
-from runs.steering import request_cancel
 
 Verdict = Literal["approve", "deny"]
-Answer = Literal["happened", "did_not_happen", "give_up"]
+Answer = Literal["happened", "did_not_happen", "retry", "retry_with", "skip", "undo", "give_up"]
+Verb = bulk.Verb
+"""What people may ask of a run under way: to be paused, resumed, cancelled, terminated."""
+NEED_A_REASON: tuple[Verb, ...] = ("pause", "terminate")
+STEERED: dict[Verb, str] = {
+    "cancel": "cancel_requested",
+    "pause": "run_paused",
+    "resume": "run_resumed",
+    "terminate": "terminate_requested",
+}
 
 
 def start(
@@ -61,23 +70,174 @@ def start(
     return run, was_created
 
 
-def cancel(person: User, run_id: uuid.UUID | str, *, request: HttpRequest | None = None) -> Run:
-    """Ask the run to stop; asking twice is asking once.
+def steer(
+    person: User,
+    run_id: uuid.UUID | str,
+    verb: Verb,
+    *,
+    reason: str = "",
+    actor: str = "",
+    request: HttpRequest | None = None,
+) -> tuple[Run, bool]:
+    """The run, and whether this call asked it of it; asking twice is asking once.
 
-    Raises `access.Forbidden`, `access.NotFound` and `runs.errors.AlreadyEnded`.
+    Raises `access.Forbidden`, `access.NotFound`, `runs.errors.AlreadyEnded` and
+    `runs.errors.SteeringRefused`.
     """
     run = access.access_run_by_id(person, run_id, right="runs.cancel")
+    ask = {
+        "cancel": steering.request_cancel,
+        "pause": steering.pause,
+        "resume": steering.resume,
+        "terminate": steering.terminate,
+    }[verb]
     with transaction.atomic():
-        if request_cancel(run=run, actor=person.get_username()):
+        was_asked = ask(run=run, actor=actor or person.get_username(), reason=reason)
+        if was_asked:
             audit.record(
                 person=person,
-                action="cancel_requested",
+                actor=actor,
+                action=STEERED[verb],
                 subject=f"Run of {run.workflow}",
                 subject_id=run.id,
+                detail={"reason": reason} if reason else {},
                 request=request,
             )
     run.refresh_from_db()
+    return run, was_asked
+
+
+def find_for_bulk(person: User, filter: bulk.Filter) -> bulk.Found:
+    """What a bulk action over this filter would steer. Raises `runs.errors.BulkRefused`."""
+    access.require(person, "runs.cancel")
+    return bulk.find(tenant=person.tenant, filter=filter)
+
+
+def steer_many(
+    person: User,
+    filter: bulk.Filter,
+    verb: Verb,
+    *,
+    fingerprint: str,
+    reason: str = "",
+    actor: str = "",
+    request: HttpRequest | None = None,
+) -> bulk.Applied:
+    """Steer exactly the runs that were counted; one audit entry, and one event a run.
+
+    Each run has a transaction of its own, so the audit says beforehand what was asked; what
+    became of each run is in its journal. Raises `runs.errors.BulkRefused` and
+    `runs.errors.SteeringRefused`; then nothing was done.
+    """
+    found = find_for_bulk(person, filter)
+    steering.check_reason(reason, is_needed=verb in NEED_A_REASON)
+    if found.fingerprint == fingerprint:
+        shown = {name: str(value) for name, value in vars(filter).items() if value}
+        audit.record(
+            person=person,
+            actor=actor,
+            action="bulk_steered",
+            subject=f"{found.count} runs: {verb}",
+            detail={"verb": verb, "count": found.count, "filter": shown, "reason": reason},
+            request=request,
+        )
+    return bulk.apply(
+        tenant=person.tenant,
+        filter=filter,
+        fingerprint=fingerprint,
+        verb=verb,
+        actor=actor or person.get_username(),
+        reason=reason,
+    )
+
+
+def fork(
+    person: User,
+    run_id: uuid.UUID | str,
+    *,
+    at: int,
+    input: dict[str, Any] | None = None,
+    actor: str = "",
+    request: HttpRequest | None = None,
+) -> Run:
+    """A new run of this person that begins where another one was before step `at`.
+
+    Raises `access.Forbidden`, `access.NotFound`, and whatever `runs.forks.fork` refuses with.
+    """
+    origin = access.access_run_by_id(person, run_id, right="runs.start")
+    with transaction.atomic():
+        run = forks.fork(run=origin, at=at, requested_by=person, input=input)
+        audit.record(
+            person=person,
+            actor=actor,
+            action="run_forked",
+            subject=f"Run of {run.workflow}",
+            subject_id=run.id,
+            detail={"from": str(origin.id), "at": at, "other_input": input is not None},
+            request=request,
+        )
     return run
+
+
+def send_signal(
+    person: User,
+    run_id: uuid.UUID | str,
+    *,
+    name: str,
+    payload: Any,
+    dedup_key: str | None = None,
+    actor: str = "",
+    request: HttpRequest | None = None,
+) -> tuple[Signal, bool]:
+    """The message in the run's mailbox, and whether this call put it there.
+
+    Raises `access.Forbidden`, `access.NotFound`, and what `runs.signals` refuses with.
+    """
+    run = access.access_run_by_id(person, run_id, right="runs.signal")
+    with transaction.atomic():
+        signal, is_new = signals.send_signal(
+            run_id=run.id,
+            tenant=person.tenant,
+            name=name,
+            payload=payload,
+            sender=actor or person.get_username(),
+            dedup_key=dedup_key,
+        )
+        if is_new:
+            audit.record(
+                person=person,
+                actor=actor,
+                action="signal_sent",
+                subject=f"Signal {name} to a run of {run.workflow}",
+                subject_id=signal.run_id,
+                detail={"name": name},
+                request=request,
+            )
+    return signal, is_new
+
+
+def answer_question(
+    person: User,
+    run_id: uuid.UUID | str,
+    position: int,
+    *,
+    values: Any,
+    request: HttpRequest | None = None,
+) -> Signal:
+    """Answer what a run asks. Raises `access.Forbidden`, `access.NotFound`,
+    `runs.errors.InvalidInput` and `runs.errors.AlreadyEnded`."""
+    step = access.access_step(person, run_id, position, right="questions.answer")
+    with transaction.atomic():
+        answered = questions.answer(step=step, person=person, values=values)
+        audit.record(
+            person=person,
+            action="question_answered",
+            subject=f"Question of {step.run.workflow}",
+            subject_id=step.id,
+            detail={"run": str(step.run_id), "position": step.position},
+            request=request,
+        )
+    return answered
 
 
 def decide_at_gate(
@@ -137,7 +297,10 @@ def settle(
     attempt: int | None = None,
     request: HttpRequest | None = None,
 ) -> Settlement:
-    """Record what this person says became of a step in doubt; `result` where it happened.
+    """Record what this person says of a step that is in doubt, or paused.
+
+    `result` is what `happened` and `skip` give to the workflow, or the other arguments of
+    `retry_with`.
 
     `attempt` is the one that the person looked up: what they found out about it says
     nothing of a later one. Raises `access.Forbidden`, `access.NotFound`,

@@ -26,6 +26,8 @@ RIGHTS: dict[str, frozenset[str]] = {
     "runs.view": _EVERYBODY,
     "runs.start": frozenset({OPERATOR}),
     "runs.cancel": frozenset({OPERATOR}),
+    "runs.signal": frozenset({OPERATOR}),
+    "questions.answer": frozenset({OPERATOR, REVIEWER}),
     "steps.settle": frozenset({OPERATOR}),
     "gates.view": _EVERYBODY,
     "gates.decide": frozenset({REVIEWER}),

@@ -24,7 +24,13 @@ USE_NOTED_EVERY = timedelta(minutes=1)
 # What each scope opens, as a right of the roles.
 SCOPES: dict[str, tuple[str, ...]] = {
     "runs:read": ("runs.view",),
-    "runs:write": ("runs.start", "runs.cancel", "steps.settle"),
+    "runs:write": (
+        "runs.start",
+        "runs.cancel",
+        "runs.signal",
+        "steps.settle",
+        "questions.answer",
+    ),
     "gates:read": ("gates.view",),
     "gates:decide": ("gates.decide",),
 }

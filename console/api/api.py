@@ -13,7 +13,7 @@ from ninja.operation import Operation
 from pydantic import BaseModel
 
 from console import access, deeds
-from console.api import refusals
+from console.api import refusals, schedules, steering
 from console.api.auth import ApiRequest, door
 from console.api.documents import complete
 from console.api.idempotency import answer, once
@@ -36,9 +36,10 @@ from console.api.shapes import (
     SettlementShown,
     StartRun,
     StepFilter,
+    known_parameters,
+    shown,
 )
-from console.api.strict import StrictParser, read_json
-from runs.models import Run
+from console.api.strict import StrictParser
 
 
 class Api(NinjaAPI):
@@ -74,6 +75,8 @@ api = Api(
     parser=StrictParser(),
 )
 refusals.connect(api)
+api.add_router("", steering.router)
+api.add_router("", schedules.router)
 
 
 @api.post("/runs", auth=door("runs.start"), response={201: RunShown, 200: RunShown})
@@ -88,7 +91,7 @@ def start_run(request: ApiRequest, body: StartRun) -> HttpResponse:
             idempotency_key=key,
             request=request,
         )
-        return 201 if was_created else 200, _shown(run)
+        return 201 if was_created else 200, shown(run)
 
     return once(request, deed)
 
@@ -96,11 +99,14 @@ def start_run(request: ApiRequest, body: StartRun) -> HttpResponse:
 @api.get("/runs", auth=door("runs.view"), response=RunList)
 def list_runs(request: ApiRequest, query: Query[RunFilter]) -> HttpResponse:
     """Runs, newest first."""
-    _known_parameters(request, RunFilter)
+    known_parameters(request, RunFilter)
     page = access.find_runs(
         request.auth.person,
         status=query.status or "",
         workflow=query.workflow or "",
+        parent=query.parent,
+        schedule=query.schedule,
+        since=query.since,
         cursor=query.cursor,
         limit=query.limit,
     )
@@ -111,30 +117,19 @@ def list_runs(request: ApiRequest, query: Query[RunFilter]) -> HttpResponse:
 @api.get("/runs/{run_id}", auth=door("runs.view"), response=RunShown)
 def get_run(request: ApiRequest, run_id: uuid.UUID, query: Query[StepFilter]) -> HttpResponse:
     """One run with its steps, a page of them at a time."""
-    _known_parameters(request, StepFilter)
+    known_parameters(request, StepFilter)
     run = access.access_run_by_id(request.auth.person, run_id)
-    return answer(_shown(run, after=query.steps_after))
+    return answer(shown(run, after=query.steps_after))
 
 
 @api.get("/runs/{run_id}/events", auth=door("runs.view"), response=EventList)
 def list_events(request: ApiRequest, run_id: uuid.UUID, query: Query[EventFilter]) -> HttpResponse:
     """The journal of a run, in order, after a sequence number."""
-    _known_parameters(request, EventFilter)
+    known_parameters(request, EventFilter)
     run = access.access_run_by_id(request.auth.person, run_id)
     events = access.find_events(run, after=query.after, limit=query.limit)
     last = events[-1].seq if events else query.after
     return answer(EventList(items=[EventShown.of(event) for event in events], next_after=last))
-
-
-@api.post("/runs/{run_id}/cancel", auth=door("runs.cancel"), response={202: RunShown})
-def cancel_run(request: ApiRequest, run_id: uuid.UUID) -> HttpResponse:
-    """Ask a run to stop; what has been paid stays paid. Takes no body, or `{}`."""
-    _nothing_in_body(request)
-
-    def deed(_key: str | None) -> tuple[int, BaseModel]:
-        return 202, _shown(deeds.cancel(request.auth.person, run_id, request=request))
-
-    return once(request, deed)
 
 
 @api.post(
@@ -145,10 +140,12 @@ def cancel_run(request: ApiRequest, run_id: uuid.UUID) -> HttpResponse:
 def settle_step(
     request: ApiRequest, run_id: uuid.UUID, position: int, body: Settle
 ) -> HttpResponse:
-    """Say what became of a step in doubt; it is settled once enough people say the same."""
-    if body.fault:
-        fault = FieldError(pointer="/result", detail=body.fault)
-        raise Problem(422, "invalid-request", body.fault, errors=[fault])
+    """Say what became of a step in doubt, or how a paused one goes on; it is settled once
+    enough people say the same."""
+    field, said = body.fault
+    if said:
+        fault = FieldError(pointer=field, detail=said)
+        raise Problem(422, "invalid-request", said, errors=[fault])
 
     def deed(_key: str | None) -> tuple[int, BaseModel]:
         said = deeds.settle(
@@ -157,7 +154,7 @@ def settle_step(
             position,
             answer=body.answer,
             reason=body.reason,
-            result=body.result,
+            result=body.arguments if body.answer == "retry_with" else body.result,
             attempt=body.attempt,
             request=request,
         )
@@ -169,7 +166,7 @@ def settle_step(
 @api.get("/gates", auth=door("gates.view"), response=GateList)
 def list_gates(request: ApiRequest, query: Query[GateFilter]) -> HttpResponse:
     """Gates: with `state=open` what expires first comes first, else the newest."""
-    _known_parameters(request, GateFilter)
+    known_parameters(request, GateFilter)
     page = access.find_gates(
         request.auth.person, state=query.state or "", cursor=query.cursor, limit=query.limit
     )
@@ -200,24 +197,3 @@ def decide(request: ApiRequest, gate_id: uuid.UUID, body: Decide) -> HttpRespons
         return 201, DecisionShown.of(decision)
 
     return once(request, deed)
-
-
-def _shown(run: Run, *, after: int = -1) -> RunShown:
-    steps = access.find_steps(run).filter(position__gt=after)
-    return RunShown.with_steps(run, list(steps[: access.MAX_PAGE_SIZE + 1]))
-
-
-def _known_parameters(request: ApiRequest, shape: type[BaseModel]) -> None:
-    """Refuse what the query has beyond its shape: a misspelt filter would show everything."""
-    unknown = sorted(set(request.GET) - set(shape.model_fields))
-    repeated = sorted(name for name, values in request.GET.lists() if len(values) > 1)
-    faults = [FieldError(parameter=name, detail="This parameter is not known.") for name in unknown]
-    faults += [FieldError(parameter=name, detail="Give this parameter once.") for name in repeated]
-    if faults:
-        detail = "The query has parameters that do not fit."
-        raise Problem(422, "invalid-request", detail, errors=faults)
-
-
-def _nothing_in_body(request: ApiRequest) -> None:
-    if request.body and read_json(request) != {}:
-        raise Problem(422, "invalid-request", "This call takes no body, or the empty object.")

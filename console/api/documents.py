@@ -21,7 +21,7 @@ _KEY: dict[str, Any] = {
 
 
 def complete(schema: OpenAPISchema) -> OpenAPISchema:
-    """Add the problems to every call, and the idempotency key to every POST."""
+    """Add the problems to every call, and the idempotency key to every POST of a person."""
     shape = ProblemShown.model_json_schema(ref_template=_REF)
     definitions = shape.pop("$defs", {})
     schema["components"]["schemas"] |= {**definitions, "ProblemShown": shape}
@@ -32,6 +32,6 @@ def complete(schema: OpenAPISchema) -> OpenAPISchema:
     for methods in schema["paths"].values():
         for method, call in methods.items():
             call["responses"]["default"] = problem
-            if method == "post":
+            if method == "post" and call.get("security"):
                 call.setdefault("parameters", []).append(_KEY)
     return schema

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from django.db import connection, transaction
 from django.http import HttpResponse
@@ -51,15 +53,51 @@ def once(request: ApiRequest, deed: Deed) -> HttpResponse:
             return _replay(request, kept)
         status, model = deed(key)
         response = answer(model, status=status)
-        IdempotentRequest.objects.create(
-            tenant=request.auth.person.tenant,
-            person=request.auth.person,
-            key=key,
-            request_hash=_fingerprint(request),
-            status=status,
-            body=response.content,
-        )
+        _keep(request, key, response)
     return response
+
+
+def _keep(request: ApiRequest, key: str, response: HttpResponse) -> None:
+    IdempotentRequest.objects.create(
+        tenant=request.auth.person.tenant,
+        person=request.auth.person,
+        key=key,
+        request_hash=_fingerprint(request),
+        status=response.status_code,
+        body=response.content,
+    )
+
+
+def once_by_itself(request: ApiRequest, deed: Callable[[], tuple[int, BaseModel]]) -> HttpResponse:
+    """The same for a deed that has transactions of its own, and changes nothing when repeated.
+
+    Its answer is kept after it; what is lost in between, the deed itself tells by its second
+    answer. The lock is held by the session, for there is no transaction around it.
+    """
+    key = _key_of(request)
+    if key is None:
+        status, model = deed()
+        return answer(model, status=status)
+    with _session_lock(request, key):
+        kept = _find(request, key)
+        if kept is not None:
+            return _replay(request, kept)
+        status, model = deed()
+        response = answer(model, status=status)
+        _keep(request, key, response)
+    return response
+
+
+@contextmanager
+def _session_lock(request: ApiRequest, key: str) -> Iterator[None]:
+    with connection.cursor() as cursor:
+        _take(cursor, "pg_try_advisory_lock", request, key)
+        try:
+            yield
+        finally:
+            cursor.execute(
+                "SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [_lock_name(request, key)]
+            )
 
 
 def _key_of(request: ApiRequest) -> str | None:
@@ -74,10 +112,19 @@ def _key_of(request: ApiRequest) -> str | None:
 
 
 def _lock(request: ApiRequest, key: str) -> None:
-    name = json.dumps(["idempotency", request.auth.person.tenant, request.auth.person.pk, key])
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [name])
-        (is_ours,) = cursor.fetchone() or (False,)
+        _take(cursor, "pg_try_advisory_xact_lock", request, key)
+
+
+def _lock_name(request: ApiRequest, key: str) -> str:
+    person = request.auth.person
+    return json.dumps(["idempotency", person.tenant, person.pk, key])
+
+
+def _take(cursor: Any, function: str, request: ApiRequest, key: str) -> None:
+    name = _lock_name(request, key)
+    cursor.execute(f"SELECT {function}(hashtextextended(%s, 0))", [name])
+    (is_ours,) = cursor.fetchone() or (False,)
     if not is_ours:
         raise Problem(
             409, "in-flight", "A call with this Idempotency-Key is still at work; try again."

@@ -32,6 +32,13 @@ _ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
     (runs.IdempotencyMismatch, 422, "idempotency-mismatch", ""),
     (runs.AlreadyEnded, 409, "already-ended", ""),
     (runs.SettlementRefused, 409, "settlement-refused", ""),
+    (runs.SteeringRefused, 409, "steering-refused", ""),
+    (runs.ForkRefused, 409, "fork-refused", ""),
+    (runs.BulkRefused, 409, "bulk-refused", ""),
+    (runs.MailboxFull, 409, "mailbox-full", ""),
+    (runs.ScheduleRefused, 409, "schedule-refused", ""),
+    (runs.CompletionRefused, 409, "completion-refused", ""),
+    (runs.UnknownRun, 404, "not-found", ""),
     (runs.NotCanonical, 422, "invalid-input", "/input"),
     (approvals.OwnRequest, 403, "own-request", ""),
     (approvals.NotEligible, 403, "not-eligible", ""),
@@ -69,6 +76,8 @@ def problem_of(refusal: Exception) -> Problem:
         ]
         return Problem(422, "invalid-input", "The workflow does not take this input.",
                        errors=faults)  # fmt: skip
+    if isinstance(refusal.__cause__, runs.PayloadTooLarge):
+        refusal = refusal.__cause__
     for kind, status, word, pointer in _ROWS:
         if isinstance(refusal, kind):
             detail = _short(str(refusal))

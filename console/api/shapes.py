@@ -11,17 +11,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from django.db.models import Count
+from django.http import HttpRequest
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from approvals.envelope import phrase
 from approvals.gates import envelope_of, why_not
 from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Decision, Gate
+from console import access
 from console.access import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from console.api.problems import FieldError, Problem
 from console.models import User
 from runs import canonical
 from runs.limits import MAX_REASON_CHARACTERS as MAX_SETTLEMENT_REASON
-from runs.models import Event, Run, Settlement, Step
+from runs.models import Event, Run, Settlement, Signal, Step
 
 MAX_SEQ = 2**63 - 1
 MAX_POSITION = 2**31 - 1
@@ -33,7 +37,7 @@ RunStatus = Literal[
 ]
 GateState = Literal["open", "approved", "denied", "expired", "withdrawn"]
 Verdict = Literal["approve", "deny"]
-Answer = Literal["happened", "did_not_happen", "give_up"]
+Answer = Literal["happened", "did_not_happen", "retry", "retry_with", "skip", "undo", "give_up"]
 
 
 class Body(BaseModel):
@@ -61,26 +65,37 @@ class Settle(Body):
     ] = Field(description="How you know it")
     result: JsonValue = Field(
         default=None,
-        description="Where it happened, and only there: what the step gives to the workflow",
+        description="With `happened` and `skip` only: what the step gives to the workflow",
+    )
+    arguments: dict[str, JsonValue] | None = Field(
+        default=None, description="With `retry_with` only: the other arguments, all of them"
     )
     attempt: Annotated[int, Field(ge=1, le=MAX_POSITION)] | None = Field(
         default=None, description="The attempt that you looked up; refused if there is a later one"
     )
 
     @property
-    def fault(self) -> str:
-        """What is wrong with the result beside the answer; empty when nothing is."""
-        is_given = "result" in self.model_fields_set
-        if self.answer == "happened" and not is_given:
-            return "Say with what result it happened; null where there is none."
-        if self.answer != "happened" and is_given:
-            return "Only what happened has a result."
-        return ""
+    def fault(self) -> tuple[str, str]:
+        """What is wrong beside the answer, as (field, sentence); empty when nothing is."""
+        has_result = "result" in self.model_fields_set
+        if self.answer in ("happened", "skip") and not has_result:
+            said = "with what result it happened" if self.answer == "happened" else "the result"
+            return "/result", f"Say {said}; null where there is none."
+        if self.answer not in ("happened", "skip") and has_result:
+            return "/result", "Only what happened, or is skipped, has a result."
+        if self.answer == "retry_with" and self.arguments is None:
+            return "/arguments", "Give the other arguments, all of them."
+        if self.answer != "retry_with" and self.arguments is not None:
+            return "/arguments", "Only `retry_with` takes other arguments."
+        return "", ""
 
 
 class RunFilter(BaseModel):
     status: RunStatus | None = None
     workflow: Name | None = None
+    parent: uuid.UUID | None = None
+    schedule: uuid.UUID | None = None
+    since: AwareDatetime | None = None
     cursor: str = ""
     limit: Limit = DEFAULT_PAGE_SIZE
 
@@ -111,6 +126,20 @@ class Progress(BaseModel):
     note: str
 
 
+_PLAIN = (
+    "pause_requested_at",
+    "terminate_requested_at",
+    "deadline_at",
+    "parent_id",
+    "parent_position",
+    "continued_from_id",
+    "forked_from_id",
+    "forked_at",
+    "schedule_id",
+    "scheduled_for",
+)
+
+
 class RunSummary(BaseModel):
     id: uuid.UUID
     workflow: str
@@ -123,6 +152,17 @@ class RunSummary(BaseModel):
     progress: Progress
     cancel_requested_at: datetime | None
     cancel_requested_by: str
+    pause_requested_at: datetime | None
+    terminate_requested_at: datetime | None
+    steered_because: str
+    deadline_at: datetime | None
+    parent_id: uuid.UUID | None
+    parent_position: int | None
+    continued_from_id: uuid.UUID | None
+    forked_from_id: uuid.UUID | None
+    forked_at: int | None = Field(description="The first position that a fork did itself")
+    schedule_id: uuid.UUID | None
+    scheduled_for: datetime | None
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -143,6 +183,8 @@ class RunSummary(BaseModel):
             ),
             "cancel_requested_at": run.cancel_requested_at,
             "cancel_requested_by": run.cancel_requested_by,
+            "steered_because": run.steered_because or "",
+            **{name: getattr(run, name) for name in _PLAIN},
             "created_at": run.created_at,
             "started_at": run.started_at,
             "finished_at": run.finished_at,
@@ -175,6 +217,24 @@ class SettlementShown(BaseModel):
         )
 
 
+class StepProgress(Progress):
+    details: JsonValue
+    beat_at: datetime
+
+    @classmethod
+    def of(cls, step: Step) -> StepProgress | None:
+        claim = getattr(step, "stepclaim", None)
+        if claim is None or claim.beat_at is None:
+            return None
+        return cls(
+            done=claim.progress_done,
+            total=claim.progress_total,
+            note=claim.progress_note,
+            details=_json(claim.details),
+            beat_at=claim.beat_at,
+        )
+
+
 class StepShown(BaseModel):
     id: uuid.UUID
     position: int
@@ -187,7 +247,11 @@ class StepShown(BaseModel):
     digest: str
     key: str
     attempt: int
+    deaths: int = Field(description="Attempts whose process was lost")
     not_before: datetime | None
+    give_up_at: datetime | None = Field(description="The end of all its attempts")
+    copied_from: uuid.UUID | None = Field(description="The step whose outcome a fork copied")
+    progress: StepProgress | None = Field(description="What its tool told of itself")
     result: JsonValue
     error: Error | None
     held_because: str
@@ -212,7 +276,11 @@ class StepShown(BaseModel):
             digest=_hex(step.digest),
             key=step.key,
             attempt=step.attempt,
+            deaths=step.deaths,
             not_before=step.not_before,
+            give_up_at=step.give_up_at,
+            copied_from=step.copied_from,
+            progress=StepProgress.of(step),
             result=_json(step.result),
             error=_error(step.error),
             held_because=step.held_because,
@@ -224,10 +292,58 @@ class StepShown(BaseModel):
         )
 
 
+class SignalShown(BaseModel):
+    """A message in the mailbox of a run, without what it says."""
+
+    id: uuid.UUID
+    run_id: uuid.UUID
+    name: str
+    sender: str
+    sent_at: datetime
+    taken_at: int | None = Field(description="The position of the step that took it")
+
+    @classmethod
+    def of(cls, signal: Signal) -> SignalShown:
+        return cls(**{name: getattr(signal, name) for name in cls.model_fields})
+
+
+class Wait(BaseModel):
+    """A step that the run waits for."""
+
+    position: int
+    kind: str
+    name: str
+    status: str
+    until: datetime | None
+
+
+class Relative(BaseModel):
+    """Another run that this one has to do with."""
+
+    id: uuid.UUID
+    workflow: str
+    status: RunStatus
+    position: int | None = Field(description="Of a child: the step that started it")
+
+
+class RunError(Error):
+    recorded: str | None = Field(default=None, description="Of a mismatch: what the journal holds")
+    found: str | None = Field(default=None, description="Of a mismatch: what the code asks for")
+
+
 class RunShown(RunSummary):
     input: JsonValue
     result: JsonValue
-    error: Error | None
+    error: RunError | None
+    ending: JsonValue = Field(description="How it ends, once what it did is undone")
+    continued_by_id: uuid.UUID | None
+    waits: list[Wait] = Field(description="What it waits for, at most MAX_PAGE_SIZE")
+    waits_for_any: bool = Field(description="Whether the first of them wakes it")
+    children: list[Relative] = Field(
+        description="At most MAX_PAGE_SIZE; all of them with `GET runs?parent=`"
+    )
+    child_counts: dict[str, int] = Field(description="How many children are in each status")
+    forks: list[Relative] = Field(description="At most MAX_PAGE_SIZE, the newest first")
     steps: list[StepShown] = Field(description="At most MAX_PAGE_SIZE, by position")
     next_steps_after: int | None = Field(
         description="Give it as `steps_after` for the steps that follow; null when none does"
@@ -241,7 +357,10 @@ class RunShown(RunSummary):
             **cls.fields_of(run),
             input=_json(run.input),
             result=_json(run.result),
-            error=_error(run.error),
+            error=None if run.error is None else RunError(**run.error),
+            ending=run.ending,
+            waits_for_any=run.awaits_any,
+            **_relatives(run),
             steps=[StepShown.of(step) for step in shown],
             next_steps_after=shown[-1].position if len(steps) > len(shown) else None,
         )
@@ -389,6 +508,52 @@ class ProblemShown(BaseModel):
     status: int
     detail: str
     errors: list[Fault] | None = None
+
+
+def known_parameters(request: HttpRequest, shape: type[BaseModel]) -> None:
+    """Refuse what the query has beyond its shape: a misspelt filter would show everything."""
+    unknown = sorted(set(request.GET) - set(shape.model_fields))
+    repeated = sorted(name for name, values in request.GET.lists() if len(values) > 1)
+    faults = [FieldError(parameter=name, detail="This parameter is not known.") for name in unknown]
+    faults += [FieldError(parameter=name, detail="Give this parameter once.") for name in repeated]
+    if faults:
+        detail = "The query has parameters that do not fit."
+        raise Problem(422, "invalid-request", detail, errors=faults)
+
+
+def shown(run: Run, *, after: int = -1) -> RunShown:
+    """A run with its relatives and one page of its steps."""
+    steps = access.find_steps(run).filter(position__gt=after)
+    return RunShown.with_steps(run, list(steps[: MAX_PAGE_SIZE + 1]))
+
+
+def _relatives(run: Run) -> dict[str, Any]:
+    waits = Step.objects.filter(run=run, position__in=run.awaited or []).order_by("position")
+    waits = waits.exclude(status__in=Step.ENDED)[:MAX_PAGE_SIZE]
+    children = Run.objects.filter(tenant=run.tenant, parent=run)
+    counts = children.order_by().values_list("status").annotate(Count("id"))
+    continued_by = Run.objects.filter(continued_from=run).values_list("id", flat=True).first()
+    columns = ("id", "workflow", "status", "parent_position")
+    return {
+        "continued_by_id": continued_by,
+        "waits": [
+            Wait(position=s.position, kind=s.kind, name=s.name, status=s.status, until=s.not_before)
+            for s in waits.only("position", "kind", "name", "status", "not_before")
+        ],
+        "children": [
+            Relative(id=id, workflow=workflow, status=status, position=position)
+            for id, workflow, status, position in children.order_by("parent_position").values_list(
+                *columns
+            )[:MAX_PAGE_SIZE]
+        ],
+        "child_counts": dict(counts),
+        "forks": [
+            Relative(id=id, workflow=workflow, status=status, position=None)
+            for id, workflow, status in run.forks.order_by("-id").values_list(*columns[:3])[
+                :MAX_PAGE_SIZE
+            ]
+        ],
+    }
 
 
 def _json(encoded: bytes | memoryview | None) -> Any:

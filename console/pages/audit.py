@@ -15,7 +15,19 @@ from console.pages.words import ACTIONS, VERDICTS, money
 ABOUT = {
     "run_started": "run",
     "cancel_requested": "run",
+    "terminate_requested": "run",
+    "run_paused": "run",
+    "run_resumed": "run",
+    "run_forked": "run",
+    "signal_sent": "run",
     "decided": "gate",
+    "schedule_created": "schedule",
+    "schedule_changed": "schedule",
+    "schedule_paused": "schedule",
+    "schedule_resumed": "schedule",
+    "schedule_deleted": "schedule",
+    "schedule_triggered": "schedule",
+    "schedule_backfilled": "schedule",
 }
 MAX_FILTER = 150
 DECIDED = {f"decided:{verdict}": state.word for verdict, state in VERDICTS.items()}
@@ -58,5 +70,7 @@ def _address(entry: AuditEntry) -> str:
     """The page of what the entry is about, where there is one."""
     if entry.action == "doubt_settled":
         return reverse("step-settle", args=[entry.detail["run"], entry.detail["position"]])
+    if entry.action == "question_answered":
+        return reverse("question", args=[entry.detail["run"], entry.detail["position"]])
     name = ABOUT.get(entry.action)
     return reverse(name, args=[entry.subject_id]) if name and entry.subject_id else ""

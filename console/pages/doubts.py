@@ -1,4 +1,4 @@
-"""What a person is told about a step in doubt: what is unknown, who said what, what follows."""
+"""What a person is told about a step that waits for their word: in doubt, or paused."""
 
 from __future__ import annotations
 
@@ -15,21 +15,28 @@ from console.models import User
 from console.pages import words
 from console.roles import RIGHTS
 from runs.models import Effect, Event, Settlement, Step
-from runs.settlements import voices_needed
+from runs.settlements import ANSWERS, voices_needed
 
+POISON = "Poison"
+"""The kind of error of a step that ended the processes which tried it."""
 NAMED = 8
 """How many of the people who may settle are named."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Doubt:
-    """One step, and what has been said about the attempt whose outcome is unknown."""
+    """One step, and what has been said about its newest attempt: the outcome of that is not
+    known, or its attempts are spent."""
 
     step: Step
     unknown: str
     since: datetime | None
     needed: int
     said: Sequence[Settlement]
+
+    @property
+    def is_paused(self) -> bool:
+        return self.step.status == Step.Status.PAUSED
 
     @property
     def agreed(self) -> int:
@@ -41,7 +48,8 @@ class Doubt:
         """How far people are with it."""
         if not self.said:
             alike = " (the same)" if self.needed > 1 else ""
-            return f"{words.people(self.needed).capitalize()} must say{alike} what became of it."
+            what = "how it goes on" if self.is_paused else "what became of it"
+            return f"{words.people(self.needed).capitalize()} must say{alike} {what}."
         if self.agreed >= self.needed:
             return "Enough people have answered: it is being settled."
         differ = ": people differ" if self.agreed < len(self.said) else ""
@@ -54,8 +62,8 @@ class Doubt:
 
 
 def doubts_of(steps: Iterable[Step]) -> list[Doubt]:
-    """Those of the steps that are in doubt; they come with gate and settlements."""
-    found = [step for step in steps if step.status == Step.Status.IN_DOUBT]
+    """Those of the steps that wait for people's word; they come with gate and settlements."""
+    found = [step for step in steps if step.status in ANSWERS]
     since = _since(found)
     return [
         Doubt(
@@ -76,6 +84,11 @@ def said_about(step: Step) -> list[Settlement]:
 
 def what_is_unknown(step: Step) -> str:
     gate = _gate_of(step)
+    if step.status == Step.Status.PAUSED:
+        if (step.error or {}).get("kind") == POISON:
+            return f"{step.name} ended {step.deaths} processes that tried it."
+        paid = f" {words.money(gate.amount_minor, gate.currency)} was not paid." if gate else ""
+        return f"{step.name} has not worked, and is not tried again by itself.{paid}"
     if gate is None:
         return f"Nobody knows whether {step.name} took effect."
     paid = words.money(gate.amount_minor, gate.currency)
@@ -84,7 +97,7 @@ def what_is_unknown(step: Step) -> str:
 
 def why_not(step: Step, person: User) -> tuple[str, str]:
     """Why this person does not say what became of the step, in two sentences; or nothing."""
-    if step.status != Step.Status.IN_DOUBT:
+    if step.status not in ANSWERS:
         state = words.STEP_STATES[step.status].word.lower()
         return "There is nothing to settle.", f"The step is {state}, and not in doubt."
     if step.run.requested_by_id == person.pk:
@@ -132,18 +145,35 @@ def _gate_of(step: Step) -> Gate | None:
 
 
 def consequences(step: Step) -> list[tuple[str, str]]:
-    """What each answer does."""
+    """What people may say of the step, each with what it does."""
+    return [(answer, _does(step, answer)) for answer in ANSWERS.get(step.status, ())]
+
+
+def _does(step: Step, answer: str) -> str:
     again = {
         "keyed": "If it did happen after all, a provider that honours the key does nothing more.",
         "once": "If it did happen after all, it happens twice: nothing protects from that.",
     }.get(step.effect, "")
     consent = " The consent that it has still holds." if step.is_money else ""
-    happened = "The step ends well with the result that you give. Nothing is sent again."
+    gate = " It moves money, so people must consent to it anew." if step.is_money else ""
     did_not = f"The step is run again under the same key.{consent} {again}".strip()
+    retry = f"The step is tried again under the same key; its attempts are counted anew.{consent}"
     if step.run.cancel_requested_at is not None:
         did_not = "The step is cancelled with its run, because somebody asked to cancel that."
-    give_up = "The step fails, and the workflow is told so. The doubt stays on record."
-    return [("It happened", happened), ("It did not happen", did_not), ("Give up", give_up)]
+        retry = did_not
+    is_doubt = step.status == Step.Status.IN_DOUBT
+    return {
+        "happened": "The step ends well with the result that you give. Nothing is sent again.",
+        "did_not_happen": did_not,
+        "retry": retry,
+        "retry_with": "This step stays on record, cancelled. A new one with your arguments takes"
+        f" its place, under a key of its own.{gate}",
+        "skip": "Nothing is sent. The workflow goes on as if the step had given your result.",
+        "undo": "The step fails and the run ends. What it has done is undone, the newest first,"
+        " where its tools say how.",
+        "give_up": "The step fails, and the workflow is told so."
+        + (" The doubt stays on record." if is_doubt else " It may go on without it, or fail."),
+    }[answer]
 
 
 def consequence_of(doubt: Doubt, answer: str, result: bytes | None) -> str:
@@ -151,7 +181,7 @@ def consequence_of(doubt: Doubt, answer: str, result: bytes | None) -> str:
     left = doubt.left_after(answer, result)
     if left:
         return f"Your answer is counted. {words.people(left).capitalize()} more must say the same."
-    what = dict(consequences(doubt.step))[words.ANSWERS[answer].word]
+    what = dict(consequences(doubt.step))[answer]
     return f"It counts at once. {what}"
 
 
@@ -163,9 +193,9 @@ def example_result(step: Step) -> bytes | None:
     return None
 
 
-def confirmed_by(doubt: Doubt) -> Settlement | None:
-    """Who has said that it happened: whoever confirms it gives the same result."""
-    return next((said for said in doubt.said if said.answer == "happened"), None)
+def confirmed_by(doubt: Doubt) -> dict[str, Settlement]:
+    """Who has said what with a value: whoever confirms it gives the same one."""
+    return {said.answer: said for said in doubt.said if said.result is not None}
 
 
 def _words_of(said: Settlement) -> tuple[str, bytes | None]:
@@ -177,10 +207,10 @@ def _as_bytes(encoded: bytes | memoryview | None) -> bytes | None:
 
 
 def _since(steps: Sequence[Step]) -> dict[tuple[UUID, int], datetime]:
-    """When each of them came into doubt, the last time."""
+    """Since when each of them waits for people, the last time."""
     events = Event.objects.filter(
         run_id__in={step.run_id for step in steps},
-        kind="step.in_doubt",
+        kind__in=("step.in_doubt", "step.paused", "step.poisoned"),
         position__in={step.position for step in steps},
     )
     ordered = events.order_by("seq").values_list("run_id", "position", "at")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -16,9 +17,10 @@ from approvals.models import Gate
 from console import access
 from console.models import User
 from console.pages import words
-from console.pages.doubts import Doubt, doubts_of
+from console.pages.doubts import Doubt, doubts_of, why_not
 from console.pages.endings import find_unpaid, unpaid_words
 from console.pages.guard import is_fragment, page, person_of
+from console.pages.questions import Question, find_open
 from console.pages.requests import find_requests
 from console.roles import may
 from runs.models import Run, Step
@@ -57,12 +59,16 @@ def overview(person: User) -> dict[str, Any]:
     is_reviewer = may(person, "gates.decide")
     gates = found.mine if is_reviewer else found.others
     gates_count = found.mine_count if is_reviewer else found.others_count
+    asked = list(find_asked(person))
     stuck = list(find_stuck(person))
     return {
         "greeting": f"Good day, {person.first_name or person.username}",
-        "summary": _summary(gates_count, is_reviewer=is_reviewer, stuck=len(stuck)),
+        "summary": _summary(
+            gates_count, is_reviewer=is_reviewer, others=len(asked), stuck=len(stuck)
+        ),
         "gates": [g for g in gates if g.status == Gate.Status.OPEN][:SHOWN],
         "gates_count": gates_count,
+        "asked": asked[: 2 * SHOWN],
         "nothing_text": _nothing(is_reviewer=is_reviewer, others=found.others_count),
         "runs": access.find_runs(person, limit=SHOWN).items,
         "stuck": stuck[:SHOWN],
@@ -70,13 +76,15 @@ def overview(person: User) -> dict[str, Any]:
     }
 
 
-def _summary(gates: int, *, is_reviewer: bool, stuck: int) -> str:
+def _summary(gates: int, *, is_reviewer: bool, others: int, stuck: int) -> str:
     noun = "payment waits" if gates == 1 else "payments wait"
     whom = "you" if is_reviewer else "reviewers"
-    asked = f"{gates} {noun} for {whom}." if gates else f"No payment waits for {whom}."
+    said = f"{gates} {noun} for {whom}." if gates else f"No payment waits for {whom}."
+    if others:
+        said += f" {others} other {'thing needs' if others == 1 else 'things need'} you."
     if not stuck:
-        return f"{asked} Nothing is stuck."
-    return f"{asked} {stuck} {'thing is' if stuck == 1 else 'things are'} stuck."
+        return f"{said} Nothing is stuck."
+    return f"{said} {stuck} {'thing is' if stuck == 1 else 'things are'} stuck."
 
 
 def _nothing(*, is_reviewer: bool, others: int) -> str:
@@ -85,10 +93,26 @@ def _nothing(*, is_reviewer: bool, others: int) -> str:
     return "When a run wants to pay, its request appears here by itself."
 
 
+def find_asked(person: User) -> Iterable[Item]:
+    """What this person can bring on, beside requests: questions, doubts, what stands still."""
+    if may(person, "steps.settle"):
+        yield from (_doubt_item(d) for d in _doubts(person) if not why_not(d.step, person)[0])
+    if may(person, "runs.cancel"):
+        yield from _set_aside(person)
+    if may(person, "questions.answer"):
+        yield from map(_question_item, find_open(person, limit=SHOWN))
+
+
 def find_stuck(person: User) -> Iterable[Item]:
-    """What does not move until a person does something about it."""
+    """What does not move until somebody else does something about it, or was lost."""
     yield from _unpaid(person)
-    yield from _stuck_runs(person)
+    if not may(person, "runs.cancel"):
+        yield from _set_aside(person)
+    yield from _failed(person)
+    if may(person, "steps.settle"):
+        yield from (_doubt_item(d) for d in _doubts(person) if why_not(d.step, person)[0])
+    else:
+        yield from map(_doubt_item, _doubts(person))
     yield from _stuck_steps(person)
 
 
@@ -105,32 +129,69 @@ def _unpaid(person: User) -> Iterable[Item]:
         )
 
 
-def _stuck_runs(person: User) -> Iterable[Item]:
-    runs = Run.objects.filter(tenant=person.tenant, status__in=["quarantined", "paused"])
-    for run in runs.order_by("-id")[:SHOWN]:
+def _runs(person: User) -> QuerySet[Run]:
+    return Run.objects.filter(tenant=person.tenant).defer(*access.WIDE)
+
+
+def _set_aside(person: User) -> Iterable[Item]:
+    runs = _runs(person).filter(status__in=["quarantined", "paused"])
+    for run in runs.order_by("-created_at")[:SHOWN]:
+        is_paused = run.status == Run.Status.PAUSED
         yield Item(
             title=f"{run.workflow} is {run.status}",
-            text=(run.error or {}).get("message") or run.waiting_for or "It needs a person.",
-            tone="bad",
+            text=f"It waits for {run.waiting_for}." if is_paused else _message(run),
+            tone="wait" if is_paused else "bad",
+            icon="pause" if is_paused else "alert",
             address=reverse("run", args=[run.id]),
+            since=run.waiting_since,
         )
+
+
+def _failed(person: User) -> Iterable[Item]:
     since = timezone.now() - FAILED_LATELY
-    failed = Run.objects.filter(tenant=person.tenant, status="failed", finished_at__gt=since)
-    for run in failed.order_by("-id")[:SHOWN]:
+    # What became of a child is told to its parent, which says so itself.
+    own = _runs(person).filter(Q(parent=None) | Q(is_detached=True))
+    failed = own.filter(status="failed", finished_at__gt=since)
+    for run in failed.order_by("-created_at")[:SHOWN]:
         yield Item(
             title=f"{run.workflow} failed",
-            text=(run.error or {}).get("message", ""),
+            text=_message(run),
             tone="bad",
             icon="cross",
             address=reverse("run", args=[run.id]),
         )
 
 
+def _message(run: Run) -> str:
+    return (run.error or {}).get("message") or "It needs a person."
+
+
+def _question_item(question: Question) -> Item:
+    step = question.step
+    return Item(
+        title=question.text,
+        text=f"{step.run.workflow} asks this, and waits.",
+        icon="question",
+        address=reverse("question", args=[step.run_id, step.position]),
+        since=step.created_at,
+    )
+
+
+def _steps(person: User) -> QuerySet[Step]:
+    """Steps without what is large in them and around them."""
+    steps = Step.objects.filter(tenant=person.tenant).select_related("run")
+    wide = ("arguments", "result", "run__input", "run__result")
+    return steps.defer(*wide).order_by("-id")
+
+
+def _doubts(person: User) -> list[Doubt]:
+    unknown = _steps(person).filter(status__in=["in_doubt", "paused"]).select_related("gate")
+    unknown = unknown.defer("arguments", "result", "run__input", "run__result", "gate__envelope")
+    return doubts_of(unknown.prefetch_related(access.settlements_of_steps())[:SHOWN])
+
+
 def _stuck_steps(person: User) -> Iterable[Item]:
-    steps = Step.objects.filter(tenant=person.tenant).select_related("run").order_by("-id")
-    unknown = steps.filter(status="in_doubt").select_related("run", "gate")
-    for doubt in doubts_of(unknown.prefetch_related(access.settlements_of_steps())[:SHOWN]):
-        yield _doubt_item(doubt)
+    steps = _steps(person)
     ungated = steps.filter(status="held", gate__isnull=True, created_at__lt=timezone.now() - LATE)
     for step in ungated[:SHOWN]:
         yield _step_item(step, "held without a gate", step.held_because)
@@ -142,10 +203,10 @@ def _stuck_steps(person: User) -> Iterable[Item]:
 def _doubt_item(doubt: Doubt) -> Item:
     step = doubt.step
     return Item(
-        title=f"{step.name} is in doubt",
+        title=f"{step.name} is {'paused' if doubt.is_paused else 'in doubt'}",
         text=f"{doubt.unknown} {doubt.voices}",
         tone="bad",
-        icon="question",
+        icon="pause" if doubt.is_paused else "question",
         address=reverse("step-settle", args=[step.run_id, step.position]),
         since=doubt.since,
     )
@@ -185,7 +246,7 @@ def health(person: User) -> list[Item]:
 
 
 def _oldest_ready_run(person: User) -> Any:
-    ready = Run.objects.filter(tenant=person.tenant, status="ready").order_by("id").first()
+    ready = _runs(person).filter(status="ready").order_by("ready_at").first()
     if ready is None:
         return None
     newest = ready.events.order_by("-seq").values_list("at", flat=True).first()
@@ -193,7 +254,7 @@ def _oldest_ready_run(person: User) -> Any:
 
 
 def _oldest_due(due: Any) -> Any:
-    step = due.order_by("id").first()
+    step = due.defer("arguments", "result").order_by("id").first()
     if step is None:
         return None
     newest = step.run.events.filter(position=step.position).order_by("-seq").first()

@@ -18,11 +18,13 @@ from console.models import User
 from console.pages import words
 from console.pages.doubts import Doubt, doubts_of
 from console.pages.endings import end_of
+from console.pages.family import is_mismatch, mailbox_of, relatives_of, undo_of, waits_of
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.requests import annotated
 from console.pages.timeline import Bar, Flow, draw
 from console.roles import may
 from credentials.models import Lease
+from runs import positions
 from runs.models import Claim, Event, Run, Settlement, Step
 
 SHOWN_STEPS = 200
@@ -31,6 +33,7 @@ EFFECTS = {
     "safe": "safe: may be run again",
     "keyed": "keyed: repeated only with the same idempotency key",
     "once": "once: never repeated by the machine",
+    "probed": "probed: the provider is asked before it is repeated",
 }
 LEGEND = (
     ("good", "Worked"),
@@ -60,6 +63,30 @@ class Row:
         return self.step.not_before if self.step.status in ("ready", "waiting") else None
 
     @property
+    def undoes(self) -> str:
+        """Which step this one undoes."""
+        position = self.step.position
+        return str(positions.original(position) + 1) if positions.is_undo(position) else ""
+
+    @property
+    def is_tool(self) -> bool:
+        return self.step.kind == Step.Kind.TOOL
+
+    @property
+    def is_fork_point(self) -> bool:
+        return self.step.position < positions.REPLACEMENT
+
+    @property
+    def beats(self) -> Any:
+        """What the tool told of itself while it ran, or nothing."""
+        claim = getattr(self.step, "stepclaim", None)
+        return claim if claim is not None and claim.beat_at is not None else None
+
+    @property
+    def is_waiting_outside(self) -> bool:
+        return self.step.is_remote and self.step.status == Step.Status.WAITING
+
+    @property
     def effect_words(self) -> str:
         return EFFECTS.get(self.step.effect, self.step.effect)
 
@@ -69,21 +96,68 @@ def run(request: HttpRequest, id: UUID) -> HttpResponse:
     person = person_of(request)
     found = access.access_run_by_id(person, id)
     seq = _last_seq(found)
+    steps = _find_steps(found)
+    mark = _mark(found, steps, seq)
     is_part = is_fragment(request) and request.GET.get("part") == "now"
-    if is_part and request.GET.get("after") == str(seq):
+    if is_part and request.GET.get("after") == mark:
         return HttpResponse(status=204)
+    relatives = relatives_of(found)
     context = {
         "run": found,
         "seq": seq,
+        "mark": mark,
+        "is_part": is_part,
         "is_ended": found.status in Run.ENDED,
-        "may_cancel": may(person, "runs.cancel") and found.status not in Run.ENDED,
         "sentence": sentence(found),
         "took": words.span(found.finished_at - found.created_at) if found.finished_at else "",
+        "may_fork": may(person, "runs.start"),
+        "may_signal": may(person, "runs.signal") and found.status not in Run.ENDED,
+        "steering": steering_of(found, person),
+        "is_mismatch": is_mismatch(found),
+        "relatives": relatives,
+        "waits": waits_of(found, steps, relatives),
+        "undo": undo_of(found) if found.ending or found.status in Run.ENDED else {},
+        **mailbox_of(found, steps),
         **_trace(found),
-        **_steps(found, person),
+        **_steps(found, steps, person),
         **_journal(request, found),
     }
     return render(request, "runs/_now.html" if is_part else "runs/detail.html", context)
+
+
+def _find_steps(run: Run) -> list[Step]:
+    """The first of its steps, each followed by those that took its place; then the undos."""
+    found = access.find_steps(run)
+    steps = list(found.filter(position__lt=positions.UNDO)[: SHOWN_STEPS + 1])
+    undos = list(found.filter(position__gte=positions.UNDO)[:SHOWN_STEPS])
+    for step in (*steps, *undos):
+        step.run = run
+    return [*sorted(steps, key=lambda s: (positions.original(s.position), s.position)), *undos]
+
+
+def _mark(run: Run, steps: list[Step], seq: int) -> str:
+    """What the page shows, in short: events, and the progress that makes none."""
+    beats = [c.beat_at for s in steps if (c := getattr(s, "stepclaim", None)) and c.beat_at]
+    newest = max(beats).timestamp() if beats else 0
+    return f"{seq}-{run.progress_done}-{run.progress_total}-{newest:.0f}"
+
+
+def steering_of(run: Run, person: User) -> list[tuple[str, str, str]]:
+    """What this person may ask of the run now: verb, word, icon."""
+    if run.status in Run.ENDED or not may(person, "runs.cancel"):
+        return []
+    is_stopped = run.status in (Run.Status.PAUSED, Run.Status.QUARANTINED)
+    is_asked = run.terminate_requested_at is not None
+    found = []
+    if is_stopped or run.pause_requested_at is not None:
+        found.append(("resume", "Resume", "play"))
+    elif not is_asked:
+        found.append(("pause", "Pause", "pause"))
+    if run.cancel_requested_at is None and run.ending is None and not is_asked:
+        found.append(("cancel", "Cancel the run", "stop"))
+    if not is_asked:
+        found.append(("terminate", "Terminate", "cross"))
+    return found
 
 
 def sentence(run: Run) -> str:
@@ -91,8 +165,8 @@ def sentence(run: Run) -> str:
     fixed = {
         "ready": "It is queued: a worker takes it up next.",
         "running": "A worker is on it.",
-        "failed": "It failed. What was paid stays paid; nothing further happens.",
-        "cancelled": "It was cancelled. What was paid before stays paid.",
+        "failed": "It failed. Nothing further happens; what was done and not undone stays done.",
+        "cancelled": "It was cancelled. What was done and not undone stays done.",
         "paused": f"It is paused for a person: {run.waiting_for or 'no reason is recorded'}.",
         "quarantined": "It was set aside, and nothing of it runs until a person has looked at it.",
     }
@@ -116,15 +190,21 @@ def _trace(run: Run) -> dict[str, str]:
     return {"trace_id": trace_id, "trace_url": url}
 
 
-def _steps(run: Run, person: User) -> dict[str, Any]:
-    steps = list(access.find_steps(run)[:SHOWN_STEPS])
-    total = access.find_steps(run).count() if len(steps) == SHOWN_STEPS else len(steps)
-    gates = _gates(run, person)
-    leases = _leases(steps)
-    doubts = {doubt.step.id: doubt for doubt in doubts_of(steps)}
-    flow = draw(steps, _changes(run), timezone.now())
+def _steps(run: Run, found: list[Step], person: User) -> dict[str, Any]:
+    own = [step for step in found if not positions.is_undo(step.position)]
+    undos = [step for step in found if positions.is_undo(step.position)]
+    total = len(own)
+    if total > SHOWN_STEPS:
+        total = access.find_steps(run).filter(position__lt=positions.UNDO).count()
+    steps = own[:SHOWN_STEPS]
+    drawn = [*steps, *undos]
+    gates = _gates(drawn, person)
+    leases = _leases(drawn)
+    doubts = {doubt.step.id: doubt for doubt in doubts_of(drawn)}
+    flow = draw(drawn, _changes(run, drawn), timezone.now())
     return {
         "rows": [_row(step, flow, gates, leases, doubts) for step in steps],
+        "undos": [_row(step, flow, gates, leases, doubts) for step in undos],
         "doubts": doubts.values(),
         "flow": flow,
         "legend": [entry for entry in LEGEND if _is_drawn(flow, entry[0])],
@@ -154,8 +234,8 @@ def _row(
     )
 
 
-def _gates(run: Run, person: User) -> dict[UUID, Gate]:
-    gates = Gate.objects.filter(tenant=run.tenant, run=run, step__position__lt=SHOWN_STEPS)
+def _gates(steps: list[Step], person: User) -> dict[UUID, Gate]:
+    gates = Gate.objects.filter(step__in=[step for step in steps if step.is_money])
     gates = gates.select_related("step", "run", "requester").prefetch_related("decisions__person")
     return {gate.step_id: gate for gate in annotated(gates.order_by("step__position"), person)}
 
@@ -167,10 +247,11 @@ def _leases(steps: list[Step]) -> dict[UUID, list[Lease]]:
     return found
 
 
-def _changes(run: Run) -> list[Event]:
+def _changes(run: Run, steps: list[Step]) -> list[Event]:
     """The events that move a step, of the steps that are shown."""
+    shown = [step.position for step in steps]
     events = Event.objects.filter(
-        tenant=run.tenant, run=run, kind__startswith="step.", position__lt=SHOWN_STEPS
+        tenant=run.tenant, run=run, kind__startswith="step.", position__in=shown
     )
     return list(events.only("kind", "position", "at", "seq").order_by("seq"))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -16,10 +18,12 @@ from console.pages.guard import is_fragment, page, person_of
 from console.pages.paging import first_page, next_page
 from console.pages.startform import StartForm, read_input
 from console.pages.words import RUN_STATES
-from runs.errors import AlreadyEnded, InvalidInput, Refused
+from runs.errors import InvalidInput, Refused
 from runs.models import Run, WorkflowDeclaration
 
 MAX_QUERY = 150
+FILTERS = ("q", "status", "workflow", "since", "parent", "schedule")
+SAME_IN_BULK = {"q": "requested_by", "status": "status", "workflow": "workflow"}
 
 
 def current_workflows() -> QuerySet[WorkflowDeclaration]:
@@ -29,9 +33,7 @@ def current_workflows() -> QuerySet[WorkflowDeclaration]:
 @page("runs.view")
 def runs(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
-    filters = {
-        name: request.GET.get(name, "").strip()[:MAX_QUERY] for name in ("q", "status", "workflow")
-    }
+    filters = {name: request.GET.get(name, "").strip()[:MAX_QUERY] for name in FILTERS}
     sought = _sought(filters["q"])
     if sought is not None:
         return redirect("run", id=sought)
@@ -40,6 +42,9 @@ def runs(request: HttpRequest) -> HttpResponse:
         status=filters["status"],
         workflow=filters["workflow"],
         requester=filters["q"],
+        parent=_uuid(filters["parent"]),
+        schedule=_uuid(filters["schedule"]),
+        since=_since(filters["since"]),
         cursor=request.GET.get("cursor", ""),
     )
     context = {
@@ -48,11 +53,40 @@ def runs(request: HttpRequest) -> HttpResponse:
         "is_filtered": any(filters.values()),
         "states": RUN_STATES.items(),
         "workflows": list(current_workflows().values_list("name", flat=True)),
+        "bulk_query": _bulk_query(filters),
+        "of_run": _uuid(filters["parent"]),
+        "of_schedule": _uuid(filters["schedule"]),
         "is_later_page": bool(request.GET.get("cursor")),
         "first_page": first_page(request),
         "next_page": next_page(request, page.next_cursor),
     }
     return render(request, "runs/_list.html" if is_fragment(request) else "runs/list.html", context)
+
+
+def _bulk_query(filters: dict[str, str]) -> str:
+    """The same filter for the page that steers many; those that it does not know are left out."""
+    said = {new: filters[name] for name, new in SAME_IN_BULK.items() if filters[name]}
+    if filters["status"] in Run.ENDED:
+        del said["status"]
+    if filters["since"] and _since(filters["since"]):
+        said["created_from"] = f"{filters['since'][:10]}T00:00"
+    return urlencode(said)
+
+
+def _uuid(text: str) -> UUID | None:
+    """An id out of the address; one that is none finds nothing, and not everything."""
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return UUID(int=0)
+
+
+def _since(text: str) -> datetime | None:
+    """The beginning of a day, in UTC."""
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), UTC) if text else None
+    except ValueError:
+        return None
 
 
 def _sought(query: str) -> UUID | None:
@@ -101,18 +135,3 @@ def _start(request: HttpRequest, workflow: str, form: StartForm) -> Run | None:
     if not was_created:
         messages.info(request, "This form was sent before; here is the run that it started.")
     return run
-
-
-@page("runs.cancel", methods=("POST",), instead="run")
-def cancel(request: HttpRequest, id: UUID) -> HttpResponse:
-    person = person_of(request)
-    run = access.access_run_by_id(person, id, right="runs.cancel")
-    if request.POST.get("confirmed") != "yes" and run.status not in Run.ENDED:
-        return render(request, "runs/cancel.html", {"run": run})
-    try:
-        deeds.cancel(person, run.id, request=request)
-    except AlreadyEnded as refusal:
-        messages.error(request, refusal.message)
-    else:
-        messages.success(request, "The run was asked to stop.")
-    return redirect("run", id=run.id)

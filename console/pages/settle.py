@@ -1,7 +1,8 @@
-"""Settling a step in doubt: what is known and what is not, the answer, its review."""
+"""Settling a step in doubt, or a paused one: what is known, the answer, its review."""
 
 from __future__ import annotations
 
+import json
 from typing import Any, cast
 from uuid import UUID
 
@@ -15,20 +16,22 @@ from console.pages import doubts, words
 from console.pages.faults import focus_first
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.startform import JsonField
-from runs import canonical
-from runs.errors import NotCanonical, Refused
+from runs import canonical, replacing, schemas
+from runs.errors import InvalidArguments, NotCanonical, Refused
 from runs.limits import MAX_REASON_CHARACTERS
 from runs.models import Step
+from runs.settlements import ANSWERS
 
-ANSWERS = [(answer, state.word) for answer, state in words.ANSWERS.items()]
+WITH_RESULT = ("happened", "skip")
 
 
 class SettleForm(forms.Form):
     """What a person says, about the attempt that the page showed."""
 
-    answer = forms.ChoiceField(choices=ANSWERS)
+    answer = forms.ChoiceField()
     attempt = forms.IntegerField(widget=forms.HiddenInput, min_value=1)
     result = JsonField(label="Result", required=False)
+    arguments = JsonField(label="Other arguments", required=False)
     reason = forms.CharField(
         label="Reason",
         max_length=MAX_REASON_CHARACTERS,
@@ -36,27 +39,79 @@ class SettleForm(forms.Form):
         error_messages={"required": "Say how you know it: others rely on this."},
     )
 
+    def __init__(self, step: Step, data: Any = None) -> None:
+        asked = {"attempt": step.attempt, "arguments": _pretty(step)}
+        super().__init__(data, initial=asked)
+        self.step = step
+        known = [(answer, words.ANSWERS[answer].word) for answer in ANSWERS.get(step.status, ())]
+        cast(forms.ChoiceField, self.fields["answer"]).choices = known
+
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if self.has_error("answer"):
-            self.add_error(None, "Choose one of the three answers.")
+            self.add_error(None, "Choose one of the answers.")
         if self.has_error("attempt"):
             self.add_error(None, "The form does not say which attempt it is about. Load it again.")
+        answer = cleaned.get("answer")
+        if answer != "retry_with" and self.has_error("arguments"):
+            # They are there to be edited; only who retries with them has to have them right.
+            del self.errors["arguments"]
         typed = str(self.data.get("result", "")).strip()
-        if cleaned.get("answer") == "happened" and not typed:
+        if answer in WITH_RESULT and not typed:
             self.add_error("result", "Give the result: the workflow goes on with it.")
-        if cleaned.get("answer") in ("did_not_happen", "give_up") and typed:
-            self.add_error("result", "Only what happened has a result; leave this empty.")
-        if typed and not self.has_error("result"):
-            self._encode(cleaned)
+        if answer and answer not in WITH_RESULT and typed:
+            self.add_error(
+                "result", f"{RESULT_ONLY[Step.Status(self.step.status)]}; leave this empty."
+            )
+        if answer == "retry_with" and not self.has_error("arguments"):
+            self._check_arguments(cleaned)
+        if answer in WITH_RESULT and not self.has_error("result"):
+            self._encode(cleaned, "result")
         return cleaned
 
-    def _encode(self, cleaned: dict[str, Any]) -> None:
+    @property
+    def value(self) -> Any:
+        """What goes with the answer: the other arguments, or the result."""
+        is_other = self.cleaned_data["answer"] == "retry_with"
+        return self.cleaned_data["arguments" if is_other else "result"]
+
+    def _check_arguments(self, cleaned: dict[str, Any]) -> None:
+        """Each fault by its place, before the engine would say all of them in one sentence."""
+        given = cleaned.get("arguments")
+        if not isinstance(given, dict):
+            self.add_error("arguments", "Give an object: each argument by its name.")
+            return
+        if self.step.declaration is not None:
+            schema = self.step.declaration.body["schema"]
+            known = schema.get("properties", {}).items()
+            whole = {name: one["default"] for name, one in known if "default" in one} | given
+            for place, sentence in schemas.faults(schema, whole):
+                named = place.lstrip("/") or "the whole"
+                self.add_error("arguments", f"{named}: {sentence}")
+        if not self.has_error("arguments"):
+            self._encode(cleaned, "arguments")
+
+    def _encode(self, cleaned: dict[str, Any], field: str) -> None:
         """The bytes by which two answers are compared, or why there are none."""
         try:
-            cleaned["encoded"] = canonical.encode(cleaned.get("result"))
-        except (Refused, NotCanonical) as refusal:
-            self.add_error("result", str(refusal))
+            if field == "arguments":
+                cleaned["encoded"] = replacing.asked_for(self.step, cleaned[field])
+            else:
+                cleaned["encoded"] = canonical.encode(cleaned.get(field))
+        except (Refused, NotCanonical, InvalidArguments) as refusal:
+            self.add_error(field, str(refusal))
+
+
+RESULT_ONLY = {
+    Step.Status.IN_DOUBT: "Only what happened has a result",
+    Step.Status.PAUSED: "Only what is skipped has a result",
+}
+
+
+def _pretty(step: Step) -> str:
+    if step.status != Step.Status.PAUSED:
+        return ""
+    return json.dumps(canonical.decode(step.arguments), ensure_ascii=False, indent=2)
 
 
 @page("runs.view", methods=("GET", "POST"))
@@ -68,12 +123,12 @@ def settle(request: HttpRequest, id: UUID, position: int) -> HttpResponse:
     step = access.access_step(person, id, position)
     if is_fragment(request) and request.GET.get("part") == "standing":
         return render(request, "runs/_doubt.html", _context(request, step))
-    return _show(request, step, SettleForm(initial={"attempt": step.attempt}), 200)
+    return _show(request, step, SettleForm(step), 200)
 
 
 def _take(request: HttpRequest, step: Step) -> HttpResponse:
     """Shows the answer once more, and records it only when that was confirmed."""
-    form = SettleForm(request.POST)
+    form = SettleForm(step, request.POST)
     if doubts.why_not(step, person_of(request))[0]:
         form.add_error(None, "Nothing was recorded: this is not (or no longer) yours to settle.")
         return _show(request, step, form, 409)
@@ -96,7 +151,7 @@ def _record(request: HttpRequest, step: Step, form: SettleForm) -> HttpResponse:
             step.position,
             answer=cast(deeds.Answer, answer),
             reason=form.cleaned_data["reason"],
-            result=form.cleaned_data["result"],
+            result=form.value,
             attempt=form.cleaned_data["attempt"],
             request=request,
         )
@@ -130,13 +185,27 @@ def _show(request: HttpRequest, step: Step, form: SettleForm, status: int) -> Ht
     focus_first(form)
     context = _context(request, step)
     doubt = context["doubt"]
+    confirmed = doubts.confirmed_by(doubt) if doubt else {}
     context |= {
         "form": form,
-        "confirmed_by": doubts.confirmed_by(doubt) if doubt else None,
+        "confirmed": confirmed.get("happened") or confirmed.get("skip"),
+        "confirmed_arguments": confirmed.get("retry_with"),
+        "reason_note": "why you choose so" if doubt and doubt.is_paused else "how you know it",
         "example": doubts.example_result(step),
-        "consequences": doubts.consequences(step),
+        "answers": [_answer(form, answer, does) for answer, does in doubts.consequences(step)],
     }
     return render(request, "runs/settle.html", context, status=status)
+
+
+def _answer(form: SettleForm, answer: str, does: str) -> dict[str, Any]:
+    """One answer on the page: its word, what it does, and the field that it needs."""
+    field = {"happened": "result", "skip": "result", "retry_with": "arguments"}.get(answer)
+    return {
+        "name": answer,
+        "state": words.ANSWERS[answer],
+        "does": does,
+        "field": form[field] if field else None,
+    }
 
 
 def _context(request: HttpRequest, step: Step) -> dict[str, Any]:

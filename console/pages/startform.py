@@ -63,6 +63,15 @@ def read_input(form: StartForm) -> dict[str, Any]:
     return given
 
 
+def of_input(schema: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an input, with what was given before as its defaults."""
+    shown = {
+        name: property | ({"default": given[name]} if name in given else {})
+        for name, property in schema.get("properties", {}).items()
+    }
+    return schema | {"properties": shown}
+
+
 def _field(name: str, property: dict[str, Any], *, is_required: bool) -> forms.Field:
     kind = property.get("type")
     common: dict[str, Any] = {

@@ -68,6 +68,24 @@ ANSWERS = {
     "undo": State(word="Undo and end", icon="stop", tone="bad"),
     "give_up": State(word="Give up", icon="cross", tone="bad"),
 }
+OUTCOMES = {
+    "started": State(word="Started", icon="play", tone="good"),
+    "queued": State(word="Queued", icon="dots", tone="calm"),
+    "skipped": State(word="Skipped", icon="stop", tone="wait"),
+    "missed": State(word="Missed", icon="alert", tone="bad"),
+    "refused": State(word="Refused", icon="cross", tone="bad"),
+}
+SCHEDULE_STATES = {
+    "active": State(word="Active", icon="clock", tone="live"),
+    "paused": State(word="Paused", icon="pause", tone="wait"),
+    "over": State(word="No time comes any more", icon="stop", tone="calm"),
+}
+OVERLAPS = {
+    "skip": "The new run is left out, and the tick says so.",
+    "queue": "The new run waits until the old one has ended.",
+    "cancel": "The old run is asked to cancel, then the new one starts.",
+    "allow": "Both run side by side.",
+}
 STATES = {
     "run": RUN_STATES,
     "step": STEP_STATES,
@@ -75,6 +93,8 @@ STATES = {
     "payment": PAYMENT_STATES,
     "decision": VERDICTS,
     "settlement": ANSWERS,
+    "tick": OUTCOMES,
+    "schedule": SCHEDULE_STATES,
 }
 
 EVENTS = {
@@ -100,7 +120,7 @@ EVENTS = {
     "step.failed": "Step failed",
     "step.cancelled": "Step cancelled",
     "step.in_doubt": "Outcome in doubt",
-    "step.settled": "Doubt settled",
+    "step.settled": "Step settled",
     "run.continued": "Continued in a new run",
     "run.deadline_passed": "Deadline passed",
     "run.forked": "Forked",
@@ -115,7 +135,7 @@ EVENTS = {
     "signal.taken": "Signal taken",
     "question.answered": "Question answered",
     "completion.made": "Completed from outside",
-    "settlement.made": "Doubt answered",
+    "settlement.made": "A person said what became of it",
     "gate.opened": "Gate opened",
     "gate.closed": "Gate closed",
     "decision.made": "Decision made",
@@ -126,8 +146,22 @@ ACTIONS = {
     "sign_in_failed": "Sign-in failed",
     "run_started": "Started a run",
     "cancel_requested": "Asked to cancel",
+    "terminate_requested": "Asked to terminate",
+    "run_paused": "Paused a run",
+    "run_resumed": "Resumed a run",
+    "run_forked": "Forked a run",
+    "bulk_steered": "Steered many runs",
+    "signal_sent": "Sent a signal",
+    "question_answered": "Answered a question",
+    "schedule_created": "Made a schedule",
+    "schedule_changed": "Changed a schedule",
+    "schedule_paused": "Paused a schedule",
+    "schedule_resumed": "Resumed a schedule",
+    "schedule_deleted": "Deleted a schedule",
+    "schedule_triggered": "Started a schedule's run now",
+    "schedule_backfilled": "Asked for missed runs",
     "decided": "Decided",
-    "doubt_settled": "Answered a doubt",
+    "doubt_settled": "Said what became of a step",
     "secret_written": "Wrote a secret",
     "scope_granted": "Granted a scope",
     "scope_revoked": "Revoked a scope",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import zoneinfo
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,7 +19,7 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from console.pages import words
-from runs import canonical
+from runs import canonical, positions
 
 register = template.Library()
 IBAN = re.compile(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}")
@@ -73,6 +74,14 @@ def when(moment: dt.datetime | None, manner: str = "ago") -> SafeString | str:
 
 
 @register.filter
+def in_zone(moment: dt.datetime, name: str) -> str:
+    """A moment as the clocks of a schedule's zone show it."""
+    there = moment.astimezone(zoneinfo.ZoneInfo(name))
+    clock = "%H:%M:%S" if there.second else "%H:%M"
+    return f"{there:%a} {there.day} {there:%b %Y}, {there.strftime(clock)} {name}"
+
+
+@register.filter
 def ends_soon(gate: Any) -> bool:
     """Whether less than a quarter of a gate's time is left."""
     window = gate.expires_at - gate.opened_at
@@ -94,6 +103,15 @@ def event_words(kind: str) -> str:
 @register.filter
 def action_words(action: str) -> str:
     return words.ACTIONS.get(action) or words.plainly(action)
+
+
+@register.filter
+def step_number(position: int) -> str:
+    """The number of a step as pages say it, from 1; `3.2` is the second in the place of the
+    third, and an undo has the number of what it undoes."""
+    number = str(positions.original(position) + 1)
+    again = positions.replacements(position)
+    return f"{number}.{again + 1}" if again else number
 
 
 @register.filter

@@ -20,7 +20,8 @@ function concerns(part, hint) {
 
 function isKnown(part, hint) {
   const seq = Number(part.querySelector("[data-seq]")?.dataset.seq ?? -1);
-  return hint.subject === "run" && seq >= hint.seq;
+  // A hint without a number is about progress, which makes no event.
+  return hint.subject === "run" && hint.seq > 0 && seq >= hint.seq;
 }
 
 // At once for the first hint, then no oftener than every GAP_MS; the last is never lost.
@@ -104,8 +105,8 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 
 document.addEventListener("htmx:configRequest", (event) => {
-  const seq = event.detail.elt.querySelector?.("[data-seq]")?.dataset.seq;
-  if (event.detail.elt.dataset.live && seq) event.detail.parameters.after = seq;
+  const mark = event.detail.elt.querySelector?.("[data-mark]")?.dataset.mark;
+  if (event.detail.elt.dataset.live && mark) event.detail.parameters.after = mark;
 });
 
 document.addEventListener("htmx:beforeSwap", (event) => {

@@ -49,13 +49,17 @@ class Caller:
         with as_role("placet_web"):
             return self.client.get(f"/api/v1/{path}", query, headers=self.headers)
 
-    def post(self, path: str, body: Any = None, **headers: str) -> HttpResponse:
+    def post(
+        self, path: str, body: Any = None, *, method: str = "POST", **headers: str
+    ) -> HttpResponse:
         """`body` is sent as JSON, or as it is when it is bytes."""
         raw = body if isinstance(body, bytes) else b"" if body is None else _dumps(body)
         sent = self.headers | {name.replace("_", "-"): value for name, value in headers.items()}
         kind = sent.pop("Content-Type", "application/json")
         with as_role("placet_web"):
-            return self.client.post(f"/api/v1/{path}", raw, content_type=kind, headers=sent)
+            return self.client.generic(
+                method, f"/api/v1/{path}", raw, content_type=kind, headers=sent
+            )
 
     def send(self, method: str, path: str, **headers: str) -> HttpResponse:
         with as_role("placet_web"):

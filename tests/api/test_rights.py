@@ -21,6 +21,13 @@ NOTHING = callers.ABSENT
 DECIDE = {"verdict": "approve", "digest": "0" * 64}
 SETTLE = {"answer": "give_up", "reason": "Nobody answers."}
 START = {"workflow": "none", "input": {}}
+BECAUSE = {"reason": "The bank is closed."}
+BULK = {"filter": {"workflow": "none"}, "fingerprint": "0" * 64, "action": "cancel"}
+PLAN = {"name": "Mornings", "workflow": "none", "cron": "0 9 * * *"}
+PAST = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z", "count": 0}
+SPAN = "?since=2026-01-01T00:00:00Z&until=2026-01-02T00:00:00Z"
+BY_ITS_TOKEN = {("POST", "completions/{token}")}
+"""The token in the address is the leave: see `test_completions`."""
 EVERYBODY = {"operator", "reviewer", "auditor", "admin"}
 CALLS: dict[tuple[str, str], tuple[str, set[str], Any, int]] = {
     ("POST", "runs"): ("runs:write", {"operator"}, START, 422),
@@ -28,6 +35,32 @@ CALLS: dict[tuple[str, str], tuple[str, set[str], Any, int]] = {
     ("GET", f"runs/{NOTHING}"): ("runs:read", EVERYBODY, None, 404),
     ("GET", f"runs/{NOTHING}/events"): ("runs:read", EVERYBODY, None, 404),
     ("POST", f"runs/{NOTHING}/cancel"): ("runs:write", {"operator"}, {}, 404),
+    ("POST", f"runs/{NOTHING}/pause"): ("runs:write", {"operator"}, BECAUSE, 404),
+    ("POST", f"runs/{NOTHING}/resume"): ("runs:write", {"operator"}, {}, 404),
+    ("POST", f"runs/{NOTHING}/terminate"): ("runs:write", {"operator"}, BECAUSE, 404),
+    ("POST", f"runs/{NOTHING}/fork"): ("runs:write", {"operator"}, {"at": 0}, 404),
+    ("POST", f"runs/{NOTHING}/signals/go"): ("runs:write", {"operator"}, {"payload": 1}, 404),
+    ("GET", f"runs/{NOTHING}/questions"): ("runs:read", EVERYBODY, None, 404),
+    ("POST", f"runs/{NOTHING}/questions/0/answer"): (
+        "runs:write",
+        {"operator", "reviewer"},
+        {"values": {}},
+        404,
+    ),
+    ("GET", "questions"): ("runs:read", EVERYBODY, None, 200),
+    ("GET", "bulk"): ("runs:write", {"operator"}, None, 409),
+    ("POST", "bulk"): ("runs:write", {"operator"}, BULK, 409),
+    ("GET", "schedules"): ("runs:read", EVERYBODY, None, 200),
+    ("POST", "schedules"): ("runs:write", {"operator"}, PLAN, 422),
+    ("GET", f"schedules/{NOTHING}"): ("runs:read", EVERYBODY, None, 404),
+    ("PATCH", f"schedules/{NOTHING}"): ("runs:write", {"operator"}, {"name": "x"}, 404),
+    ("DELETE", f"schedules/{NOTHING}"): ("runs:write", {"operator"}, None, 404),
+    ("POST", f"schedules/{NOTHING}/pause"): ("runs:write", {"operator"}, BECAUSE, 404),
+    ("POST", f"schedules/{NOTHING}/resume"): ("runs:write", {"operator"}, {}, 404),
+    ("POST", f"schedules/{NOTHING}/trigger"): ("runs:write", {"operator"}, {}, 404),
+    ("GET", f"schedules/{NOTHING}/backfill{SPAN}"): ("runs:write", {"operator"}, None, 404),
+    ("POST", f"schedules/{NOTHING}/backfill"): ("runs:write", {"operator"}, PAST, 404),
+    ("GET", f"schedules/{NOTHING}/ticks"): ("runs:read", EVERYBODY, None, 404),
     ("POST", f"runs/{NOTHING}/steps/0/settlements"): ("runs:write", {"operator"}, SETTLE, 404),
     ("GET", "gates"): ("gates:read", EVERYBODY, None, 200),
     ("GET", f"gates/{NOTHING}"): ("gates:read", EVERYBODY, None, 404),
@@ -39,18 +72,20 @@ CALL = pytest.mark.parametrize(("method", "path"), CALLS, ids=[" ".join(call) fo
 
 def make(caller: callers.Caller, method: str, path: str, **headers: str) -> Any:
     body = CALLS[method, path][2]
-    return caller.get(path) if method == "GET" else caller.post(path, body, **headers)
+    if method == "GET":
+        return caller.get(path)
+    return caller.post(path, body, method=method, **headers)
 
 
 def test_every_call_is_in_the_table() -> None:
-    described = {
-        (method.upper(), path.removeprefix("/api/v1/").replace("{run_id}", NOTHING))
-        for path, methods in api.get_openapi_schema()["paths"].items()
-        for method in methods
-    }
-    assert {
-        (m, p.replace("{gate_id}", NOTHING).replace("{position}", "0")) for m, p in described
-    } == set(CALLS)
+    given = {"{name}": "go", "{position}": "0"}
+    given |= dict.fromkeys(("{run_id}", "{gate_id}", "{schedule_id}"), NOTHING)
+    described = set()
+    for path, methods in api.get_openapi_schema()["paths"].items():
+        for name, value in given.items():
+            path = path.replace(name, value)  # noqa: PLW2901
+        described |= {(method.upper(), path.removeprefix("/api/v1/")) for method in methods}
+    assert described == {(m, p.partition("?")[0]) for m, p in CALLS} | BY_ITS_TOKEN
 
 
 @CALL

@@ -30,6 +30,14 @@ def anyone(world: World) -> Visitor:
     return visitors.visit_as(person)
 
 
+@pytest.fixture
+def gate(world: World, gate: Gate) -> Gate:
+    """The gate, and beside it a question and a schedule."""
+    visitors.make_question(world)
+    visitors.make_schedule(world)
+    return gate
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_is_sound(anyone: Visitor, gate: Gate, name: str) -> None:
     check(anyone.get(address(name, gate)))
@@ -43,7 +51,10 @@ def test_pages_for_nobody_are_sound(world: World, path: str) -> None:
 def test_pages_with_forms_of_every_kind_are_sound(anyone: Visitor, gate: Gate) -> None:
     check(anyone.get("/runs/start/", workflow="paying"))
     check(anyone.get("/accounts/logout/"))
-    check(anyone.post(f"/runs/{gate.run_id}/cancel/"))
+    for verb in ("cancel", "pause", "resume", "terminate"):
+        check(anyone.post(f"/runs/{gate.run_id}/{verb}/"))
+    check(anyone.get("/schedules/new/", workflow="adding"))
+    check(anyone.get("/runs/bulk/", workflow="paying"))
     check(anyone.post("/secrets/write/", path="", value_0="v"))
 
 
@@ -153,7 +164,7 @@ def test_characters_that_hide_or_turn_are_shown_as_what_they_are(
 @pytest.mark.parametrize("kind", words.STATES)
 def test_every_state_of_the_rows_has_words(kind: str) -> None:
     from approvals.models import Decision, Gate
-    from runs.models import Run, Settlement, Step
+    from runs.models import Run, Settlement, Step, Tick
 
     rows = {
         "run": Run.Status,
@@ -161,8 +172,11 @@ def test_every_state_of_the_rows_has_words(kind: str) -> None:
         "gate": Gate.Status,
         "decision": Decision.Verdict,
         "settlement": Settlement.Answer,
+        "tick": Tick.Outcome,
     }
-    if kind == "payment":
+    if kind == "schedule":
+        assert set(words.STATES[kind]) == {"active", "paused", "over"}
+    elif kind == "payment":
         made = {"paid", "cleared", "unpaid", "in_doubt", "given_up"}
         assert set(words.STATES[kind]) == {*Gate.Status.values, *made}
     else:
@@ -172,7 +186,7 @@ def test_every_state_of_the_rows_has_words(kind: str) -> None:
 def test_every_event_that_the_engine_writes_has_words() -> None:
     written: set[str] = set()
     for room in ("runs", "approvals"):
-        for source in Path(room).glob("*.py"):
+        for source in Path(room).rglob("*.py"):
             written |= set(EVENT.findall(source.read_text()))
     assert written
     assert written - {"gate.step", "run.step"} <= set(words.EVENTS)
@@ -191,7 +205,7 @@ def test_a_part_of_a_page_is_only_that_part(bob: Visitor, gate: Gate, path: str)
 def test_a_run_that_stands_still_is_not_sent_again(bob: Visitor, gate: Gate) -> None:
     path = f"/runs/{gate.run_id}/?part=now"
     first = Page(bob.get(path, part=True))
-    seq = next(e.attributes["data-seq"] for e in first.elements if "data-seq" in e.attributes)
+    mark = next(e.attributes["data-mark"] for e in first.elements if "data-mark" in e.attributes)
 
-    assert bob.get(f"{path}&after={seq}", part=True).status_code == 204
+    assert bob.get(f"{path}&after={mark}", part=True).status_code == 204
     assert bob.get(f"{path}&after=1", part=True).status_code == 200

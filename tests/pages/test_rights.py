@@ -10,6 +10,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from approvals.models import Gate
+from runs.models import Schedule, Step
 from tests.harness import World
 from tests.pages import visitors
 
@@ -25,6 +26,7 @@ class Expected:
     may: frozenset[str]
     answer: int = 200
     arguments: str = ""
+    query: str = ""
     form: dict[str, str] = field(default_factory=dict)
 
 
@@ -38,7 +40,38 @@ TABLE: dict[tuple[str, str], Expected] = {
     ("run", "GET"): Expected(may=EVERYBODY, arguments="run"),
     ("run-start", "GET"): Expected(may=OPERATOR),
     ("run-start", "POST"): Expected(may=OPERATOR),
-    ("run-cancel", "POST"): Expected(may=OPERATOR, arguments="run"),
+    ("run-steer", "GET"): Expected(may=OPERATOR, arguments="steered"),
+    ("run-steer", "POST"): Expected(may=OPERATOR, arguments="steered"),
+    ("run-fork", "GET"): Expected(may=OPERATOR, arguments="run", query="?at=0"),
+    ("run-fork", "POST"): Expected(may=OPERATOR, arguments="run", answer=422, form={"at": "0"}),
+    ("run-signal", "GET"): Expected(may=OPERATOR, arguments="run"),
+    ("run-signal", "POST"): Expected(
+        may=OPERATOR, arguments="run", answer=422, form={"name": "x" * 101}
+    ),
+    ("runs-bulk", "GET"): Expected(may=OPERATOR),
+    ("runs-bulk", "POST"): Expected(may=OPERATOR),
+    ("questions", "GET"): Expected(may=EVERYBODY),
+    ("question", "GET"): Expected(may=EVERYBODY, arguments="question"),
+    ("question", "POST"): Expected(
+        may=frozenset({"operator", "reviewer"}),
+        arguments="question",
+        answer=422,
+        form={"input.word": "x"},
+    ),
+    ("schedules", "GET"): Expected(may=EVERYBODY),
+    ("schedule", "GET"): Expected(may=EVERYBODY, arguments="schedule"),
+    ("schedule-new", "GET"): Expected(may=OPERATOR),
+    ("schedule-new", "POST"): Expected(may=OPERATOR),
+    ("schedule-edit", "GET"): Expected(may=OPERATOR, arguments="schedule"),
+    ("schedule-edit", "POST"): Expected(
+        may=OPERATOR, arguments="schedule", answer=422, form={"name": "x"}
+    ),
+    ("schedule-turn", "GET"): Expected(may=OPERATOR, arguments="turned"),
+    ("schedule-turn", "POST"): Expected(may=OPERATOR, arguments="turned"),
+    ("schedule-backfill", "GET"): Expected(may=OPERATOR, arguments="schedule"),
+    ("schedule-backfill", "POST"): Expected(
+        may=OPERATOR, arguments="schedule", answer=422, form={"since": "x"}
+    ),
     ("step-settle", "GET"): Expected(may=EVERYBODY, arguments="step"),
     ("step-settle", "POST"): Expected(may=OPERATOR, arguments="step", answer=409),
     ("secrets", "GET"): Expected(may=ADMIN),
@@ -58,15 +91,42 @@ BY_SESSION = {"account_login", "account_logout"}
 
 
 def address(name: str, gate: Gate) -> str:
-    needs = next(e.arguments for (known, _), e in TABLE.items() if known == name)
-    ids = {"gate": [gate.id], "run": [gate.run_id], "": []}
+    wanted = next(e for (known, _), e in TABLE.items() if known == name)
+    if wanted.arguments == "question":
+        step = Step.objects.get(tenant=gate.tenant, kind="ask")
+        return reverse(name, args=[step.run_id, step.position])
+    ids: dict[str, list[Any]] = {"gate": [gate.id], "run": [gate.run_id], "": []}
     ids["step"] = [gate.run_id, gate.step.position]
-    return reverse(name, args=ids[needs])
+    ids["steered"] = [gate.run_id, "cancel"]
+    if wanted.arguments in ("schedule", "turned"):
+        schedule = Schedule.objects.get(tenant=gate.tenant)
+        ids |= {"schedule": [schedule.id], "turned": [schedule.id, "pause"]}
+    return reverse(name, args=ids[wanted.arguments]) + wanted.query
+
+
+MORE: dict[str, list[Any]] = {
+    "step-settle": [0],
+    "question": [0],
+    "run-steer": ["cancel"],
+    "schedule-turn": ["pause"],
+}
+OF_ONE = [
+    *("gate", "run", "step-settle", "run-steer", "run-fork", "run-signal", "question"),
+    *("schedule", "schedule-edit", "schedule-turn", "schedule-backfill"),
+]
 
 
 def absent_address(name: str) -> str:
-    more = [0] if name == "step-settle" else []
-    return reverse(name, args=[visitors.ABSENT, *more])
+    query = next(e.query for (known, _), e in TABLE.items() if known == name)
+    return reverse(name, args=[visitors.ABSENT, *MORE.get(name, [])]) + query
+
+
+@pytest.fixture
+def gate(world: World, gate: Gate) -> Gate:
+    """The gate, and beside it a question and a schedule."""
+    visitors.make_question(world)
+    visitors.make_schedule(world)
+    return gate
 
 
 def ask(visitor: visitors.Visitor, name: str, method: str, gate: Gate) -> Any:
@@ -114,7 +174,7 @@ def test_somebody_without_a_role_sees_nothing_of_others(world: World, gate: Gate
         assert "98.70" not in answer.content.decode(), row
 
 
-@pytest.mark.parametrize("name", ["gate", "run", "step-settle"])
+@pytest.mark.parametrize("name", OF_ONE)
 def test_what_another_tenant_has_looks_like_nothing(world: World, gate: Gate, name: str) -> None:
     stranger = visitors.make_person("olivia", *EVERYBODY, tenant="elsewhere")
 

@@ -59,7 +59,12 @@ def test_the_page_says_what_is_not_known_and_what_each_answer_does(
         "it happens twice: nothing protects from that", "The doubt stays on record.",
     ):  # fmt: skip
         assert said in page.text, said
-    assert buttons(answer) == ["It happened", "It did not happen: run it again", "Give up"]
+    assert buttons(answer) == [
+        "It happened",
+        "It did not happen: run it again",
+        "Undo and end",
+        "Give up",
+    ]
     assert not [e for e in page.elements if "checked" in e.attributes]
 
 
@@ -86,7 +91,7 @@ def test_an_answer_counts_only_when_it_was_reviewed_once_more(
     assert page.texts("h1") == ["launch is not in doubt."]
     assert "Asked them." in page.text
     assert "Asked them." in Page(carol.get(f"/runs/{step.run_id}/")).text
-    assert "Answered a doubt" in Page(visit_as(world.erin).get("/audit/")).text
+    assert "Said what became of a step" in Page(visit_as(world.erin).get("/audit/")).text
 
 
 def test_what_did_not_happen_is_run_again(world: World, carol: Visitor, step: Step) -> None:
@@ -114,7 +119,7 @@ WRONG = [
     ("give_up", {"result": "1"}, "Only what happened has a result"),
     ("give_up", {"reason": "  "}, "Say how you know it"),
     ("give_up", {"reason": "x" * 1001}, "at most 1000 characters"),
-    ("perhaps", {}, "Choose one of the three answers"),
+    ("perhaps", {}, "Choose one of the answers"),
     ("give_up", {"attempt": "x"}, "Load it again"),
 ]
 

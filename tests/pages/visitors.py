@@ -13,11 +13,13 @@ from approvals.models import Decision, Gate
 from console.models import AuditEntry, User
 from console.roles import set_roles
 from credentials.models import Lease, Scope, Secret
-from runs.models import Event, Run, Settlement, Step
-from tests.harness import PASSWORD, as_role
+from runs.models import Event, Run, Schedule, Settlement, Signal, Step
+from runs.schedules import create_schedule
+from tests.harness import PASSWORD, World, as_role
 
 ABSENT = "0193d1a0-0000-7000-8000-000000000000"
-STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement)
+STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement,
+         Signal, Schedule)  # fmt: skip
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
@@ -53,6 +55,26 @@ def make_person(username: str, *roles: str, tenant: str) -> User:
         person = User.objects.create_user(username=username, password=PASSWORD, tenant=tenant)
         set_roles(person, set(roles))
     return person
+
+
+def make_question(world: World) -> Step:
+    """What a run of Alice's asks, and nobody has answered."""
+    run = world.start("asking")
+    world.settle()
+    return Step.objects.get(run=run, kind="ask")
+
+
+def make_schedule(world: World, **given: Any) -> Schedule:
+    """Alice's schedule of `adding`, at nine in Paris."""
+    asked: dict[str, Any] = {
+        "name": "Every morning",
+        "workflow": "adding",
+        "input": {"numbers": [1, 2]},
+        "cron": "0 9 * * *",
+        "time_zone": "Europe/Paris",
+    }
+    with as_role("placet_web"):
+        return create_schedule(tenant=world.tenant, owner=world.alice, **(asked | given))
 
 
 def written() -> dict[str, int]:
