@@ -1,4 +1,4 @@
-"""`manage.py settle RUN POSITION --user U --happened JSON|...`: what became of a step in doubt."""
+"""`manage.py settle RUN POSITION --user U --happened JSON|--retry|...`: what became of a step."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any, cast
 
 from django.core.management.base import CommandError
 
-from console import access, deeds, strictjson
+from console import access, deeds
 from console.management.people import confirm, person_named, plain, prove
 from console.management.plain import PlainCommand
+from console.management.runs import read_json
 from console.pages import doubts, words
 from runs.errors import Refused
 from runs.models import Settlement, Step
 
 
 class Command(PlainCommand):
-    help = "Say what became of a step in doubt, as a person who proves to be that person."
+    help = "Say what became of a step in doubt, or how a paused one goes on, as a proven person."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("run", help="the run's id")
@@ -31,15 +32,24 @@ class Command(PlainCommand):
             const="did_not_happen",
             help="it did not: run it again",
         )
+        answer.add_argument("--skip", metavar="JSON", help="paused: go on with this result")
         answer.add_argument(
-            "--give-up", dest="answer", action="store_const", const="give_up", help="fail the step"
+            "--retry-with", metavar="JSON", help="paused: a step with these arguments instead"
         )
+        for name, does in (
+            ("retry", "paused: try it again"),
+            ("undo", "fail the step, and end the run after what it did is undone"),
+            ("give-up", "fail the step"),
+        ):
+            const = name.replace("-", "_")
+            answer.add_argument(
+                f"--{name}", dest="answer", action="store_const", const=const, help=does
+            )
         parser.add_argument("--reason", required=True, help="how you know it")
         parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
     def handle(self, *args: Any, run: str, position: int, **options: Any) -> None:
-        answer = cast(deeds.Answer, options["answer"] or "happened")
-        result = _read(options["happened"])
+        answer, result = _said_by(options)
         person = person_named(options["user"])
         prove(person)
         try:
@@ -62,17 +72,18 @@ class Command(PlainCommand):
         self.stdout.write(f"Recorded: {person.username} says: {said}.")
 
 
-def _read(text: str | None) -> Any:
-    if text is None:
-        return None
-    try:
-        return strictjson.parse(text.encode(errors="surrogateescape"))
-    except strictjson.BadJson as error:
-        raise CommandError(f"The result is refused: {error.detail}") from None
+def _said_by(options: dict[str, Any]) -> tuple[deeds.Answer, Any]:
+    """The answer, and the result or the other arguments that go with it."""
+    with_value: tuple[deeds.Answer, ...] = ("happened", "skip", "retry_with")
+    for name in with_value:
+        if options[name] is not None:
+            what = "result" if name != "retry_with" else "object of arguments"
+            return name, read_json(options[name], what)
+    return cast(deeds.Answer, options["answer"]), None
 
 
 def _facts(step: Step) -> str:
-    """What is not known, and who has said what so far."""
+    """What is known and what is not, and who has said what so far."""
     doubt = next(iter(doubts.doubts_of([step])), None)
     error = step.error or {}
     lines = [
