@@ -23,7 +23,7 @@ PIP := $(BIN)/python -m pip install --quiet --require-hashes --prefer-binary \
 	--disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help up test bench lint format requirements browser clean
+.PHONY: help up test bench storm lint format requirements browser clean
 .ONESHELL:
 .SHELLFLAGS := -ec
 
@@ -39,6 +39,9 @@ test: $(DEV) browser lint ## All checks and the whole suite, browser included
 bench: $(DEV) ## Measure steps and parked runs beside the floor; ten minutes of a quiet machine
 	@$(BIN)/python -m tests.bench.steps
 	$(BIN)/python -m tests.bench.parked
+
+storm: $(DEV) ## Kill, freeze and cut off everything for MINUTES=5, and look what is left (SEED=)
+	@exec $(BIN)/python -m tests.storm --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
 lint: $(DEV) ## Style, types, and the arrows between the rooms
 	@$(BIN)/ruff check .
