@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 import time
 from typing import Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from celery.worker import state
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
 from django.conf import settings
+from django.db import close_old_connections
 
 from console.hints import TASKS, HintTask
 
@@ -60,6 +62,10 @@ app.conf.update(
     task_send_sent_event=False,
 )
 
+# Celery would close the database's connection before and after each task, and most of a short
+# task would be opening it again. Kept instead, and looked at once a task: see `look_at_database`.
+app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize // 2
+
 _broken_until = 0.0
 _sent = 0
 _children = 1
@@ -83,6 +89,13 @@ def send_hint(queue: str, id: UUID) -> None:
 @celery.signals.setup_logging.connect
 def keep_logging(**_: Any) -> None:
     """Logging is as the settings say; Celery would put its own in its place."""
+
+
+@celery.signals.task_prerun.connect
+def look_at_database(**_: Any) -> None:
+    """Lets go of a connection that failed before; one that the server dropped meanwhile is found
+    by the health check of the first statement."""
+    close_old_connections()
 
 
 @celery.signals.worker_ready.connect

@@ -52,6 +52,8 @@ def cursor() -> Any:
     It is Django's own where somebody watches what is executed: a test, or telemetry.
     """
     connection: Any = connections[DEFAULT_DB_ALIAS]
+    # As Django's own cursor does: once a task, a connection that the server dropped is replaced.
+    connection.close_if_health_check_failed()
     connection.ensure_connection()
     raw = connection.connection
     is_watched = connection.execute_wrappers or connection.queries_logged
