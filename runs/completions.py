@@ -45,6 +45,7 @@ def issue(held: Held, attempt: int, within_seconds: float | None) -> str:
 
     if outside_of_loops(keep) is None:
         raise Fenced(f"The claim on step {held.id} is lost.")
+    reach("committed:completion.issued")
     return token
 
 

@@ -29,9 +29,12 @@ EFFECT_OF = {
     "book_once": "booked",
     "unbook": "unbooked",
     "fire": "fired",
+    "post": "posted",
+    "hand_over": "handed-over",
 }
 """What stands in the books of the outside world once a tool has done its work."""
 
+DONE_OUTSIDE = {"done": True}
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
 
 
@@ -143,7 +146,8 @@ def _settle(step: Step, bob: User) -> None:
     """Bob looks into the world's own books, and says what is there."""
     happened = any(entry.get("key") == step.key for entry in zoo.ledger(EFFECT_OF[step.name]))
     if happened:
-        result = canonical.decode(step.arguments)
+        is_outside = step.name == "hand_over"
+        result = DONE_OUTSIDE if is_outside else canonical.decode(step.arguments)
         settle(
             step=step, person=bob, answer="happened", reason="It is in the books.", result=result
         )
@@ -170,11 +174,10 @@ def _send(run: Run, step: Step) -> None:
 
 def _complete(step: Step) -> None:
     """Whoever was given the token of a step says that it is done."""
-    if step.completions.filter(attempt=step.attempt).exists():
-        return
-    for entry in zoo.ledger("left"):
-        if entry["token"].startswith(f"{step.id}.{step.attempt}."):
-            completions.complete(entry["token"], result={"done": True})
+    token = (zoo.world_dir() / "token").read_text()
+    is_its = token.startswith(f"{step.id}.{step.attempt}.")
+    if is_its and not step.completions.filter(attempt=step.attempt).exists():
+        completions.complete(token, result=DONE_OUTSIDE)
 
 
 # Deeds of their own: what people do besides answering.

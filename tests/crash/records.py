@@ -22,6 +22,8 @@ OF_ATTEMPTS = {
     "run.waiting",
     "run.cancelling",
     "step.in_doubt",
+    "step.waiting",
+    "completion.made",
     "settlement.made",
 }
 CHANGING = re.compile(
@@ -73,7 +75,10 @@ def _by_position(events: list[Event]) -> dict[Any, list[str]]:
 
 
 def _masked(value: Any) -> str | None:
-    return None if value is None else CHANGING.sub("*", bytes(value).decode())
+    if value is None:
+        return None
+    # What a probe tells is marked by the world; that it was asked is left out.
+    return CHANGING.sub("*", bytes(value).decode()).replace('"known":true,', "")
 
 
 def books() -> Counter[str]:

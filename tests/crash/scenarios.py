@@ -93,6 +93,12 @@ ZOO = [
     Scenario(name="pause", starts=[("listening", {"signals": ["a"]})], deeds=["pause"]),
     Scenario(name="fork", starts=[("lingering", {})], deeds=["fork"]),
     Scenario(name="schedule", starts=[], deeds=["schedule"]),
+    Scenario(
+        name="probe",
+        starts=[("calling", {"tool": "post", "arguments": {"letter": "x"}})],
+        switches={"post-drops": "1"},
+    ),
+    _one("completion", "calling", tool="hand_over", arguments={}),
     _one("continued", "counting", number=1, most=2),
 ]
 BY_NAME = {scenario.name: scenario for scenario in ZOO}
