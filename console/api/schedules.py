@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from django.http import HttpResponse
@@ -22,7 +23,9 @@ from console.api.shapes import (
     shown,
 )
 from runs import canonical, limits, schedules
+from runs.clock import database_now
 from runs.models import Schedule, Tick
+from runs.schedules.reads import rhythm_of
 
 router = Router()
 READ, WRITE = door("runs.view"), door("runs.start")
@@ -100,8 +103,9 @@ class ScheduleShown(BaseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, schedule: Schedule) -> ScheduleShown:
+    def of(cls, schedule: Schedule, now: datetime | None = None) -> ScheduleShown:
         is_over = schedule.ended_at is not None
+        coming = () if is_over else rhythm_of(schedule).after(now or database_now())
         columns = {
             name: getattr(schedule, name)
             for name in cls.model_fields
@@ -111,7 +115,7 @@ class ScheduleShown(BaseModel):
             **columns,
             input=canonical.decode(schedule.input),
             owner=schedule.owner.get_username(),
-            next_times=[] if is_over else schedules.next_times(schedule, SHOWN_TIMES),
+            next_times=list(islice(coming, SHOWN_TIMES)),
         )
 
 
@@ -144,7 +148,8 @@ class TickFilter(BaseModel):
 def list_schedules(request: ApiRequest) -> HttpResponse:
     """Schedules by name."""
     found = access.find_schedules(request.auth.person).defer(None)
-    return answer(ScheduleList(items=[ScheduleShown.of(schedule) for schedule in found]))
+    now = database_now()
+    return answer(ScheduleList(items=[ScheduleShown.of(schedule, now) for schedule in found]))
 
 
 @router.post("/schedules", auth=WRITE, response={201: ScheduleShown})

@@ -148,6 +148,7 @@ def undo_of(run: Run) -> dict[str, Any]:
     status = (run.ending or {}).get("status", "")
     return {
         "ending": words.RUN_STATES[status].word.lower() if status else "",
+        "count": said.get("count", 0),
         "not_undone": said.get("not_undone", []),
     }
 

@@ -17,12 +17,14 @@ from approvals.models import Decision, Gate
 from console.home import BASE_DIR
 from console.models import User
 from console.pages import words
+from console.pages.family import Wait
 from console.pages.gates import DecisionForm
 from console.pages.guard import page, person_of
 from console.pages.rundetail import LEGEND, Row
+from console.pages.scheduleform import rhythm_words
 from console.pages.timeline import draw
 from runs import canonical
-from runs.models import Event, Run, Step
+from runs.models import Event, Run, Schedule, Step, Tick
 
 ICONS = re.findall(r'symbol id="([a-z]+)"', (BASE_DIR / "static" / "icons.svg").read_text())
 COLOURS = ("accent", "canvas", "surface", "text", "good", "wait", "bad")
@@ -38,6 +40,13 @@ SPECIMEN = {
     ],
     "note": None,
 }
+
+
+SAMPLE_ANSWERS = (
+    ("retry", "The step is tried again under the same key; its attempts are counted anew."),
+    ("skip", "Nothing is sent. The workflow goes on as if the step had given your result."),
+    ("give_up", "The step fails, and the workflow is told so."),
+)
 
 
 class SampleForm(forms.Form):
@@ -91,9 +100,58 @@ def patterns(request: HttpRequest) -> HttpResponse:
             ("clock", now),
         ],
         "decisions": _decisions(person, now),
+        **_durable(run, person, now),
         "error_message": "The bank answered 503: <script>alert(1)</script> is shown as text.",
     }
     return render(request, "console/patterns.html", context)
+
+
+def _durable(run: Run, person: User, now: datetime) -> dict[str, Any]:
+    """What runs wait for, whom they started, what starts them."""
+    schedules = _schedules(person, now)
+    return {
+        "steering": [
+            ("resume", "Resume", "play"),
+            ("pause", "Pause", "pause"),
+            ("cancel", "Cancel the run", "stop"),
+            ("terminate", "Terminate", "cross"),
+        ],
+        "waits": [
+            Wait(text="The signal “go”", until=now + timedelta(hours=3)),
+            Wait(
+                text="An answer to “Is this the right account?”", address="#main", action="Answer"
+            ),
+            Wait(text="7 of the 100 runs that it started"),
+        ],
+        "answers": [
+            {"name": answer, "state": words.ANSWERS[answer], "does": does, "field": None}
+            for answer, does in SAMPLE_ANSWERS
+        ],
+        "schedules": schedules,
+        "times": [now + timedelta(days=day) for day in range(1, 4)],
+        "counts": [("failed", 3), ("waiting", 7), ("succeeded", 90)],
+    }
+
+
+def _schedules(person: User, now: datetime) -> list[Schedule]:
+    found = []
+    for index, name in enumerate(("Every morning", "Month end", "Poll the bank")):
+        schedule = Schedule(
+            tenant=person.tenant,
+            name=name,
+            workflow="pay_invoices",
+            owner=person,
+            cron="" if index == 2 else ("0 9 * * 1-5", "30 18 28-31 * *")[index],
+            interval_seconds=30 if index == 2 else None,
+            time_zone="Europe/Paris",
+            next_at=None if index == 1 else now + timedelta(hours=9),
+            paused_at=now if index == 1 else None,
+        )
+        outcome = ("started", "missed", "skipped")[index]
+        schedule.words = rhythm_words(schedule)  # type: ignore[attr-defined]
+        schedule.last = Tick(at=now - timedelta(hours=index), outcome=outcome)  # type: ignore[attr-defined]
+        found.append(schedule)
+    return found
 
 
 def _run(person: User, now: datetime) -> Run:
@@ -183,7 +241,7 @@ def _step(
         created_at=begin,
         started_at=begin,
         finished_at=end,
-        error=failed if status in ("failed", "in_doubt") else None,
+        error=failed if status in ("failed", "in_doubt", "paused") else None,
     )
 
 
@@ -211,6 +269,11 @@ _STORIES: tuple[tuple[str, str, tuple[tuple[float, str], ...]], ...] = (
         "recall_payment",
         "in_doubt",
         ((434, "step.ready"), (435, "step.started"), (440, "step.in_doubt")),
+    ),
+    (
+        "seat",
+        "paused",
+        ((441, "step.ready"), (442, "step.started"), (444, "step.paused")),
     ),
     ("sleep", "waiting", ((441, "step.waiting"),)),
     ("send_payment", "held", ((3, "step.held"),)),

@@ -29,6 +29,7 @@ from runs.models import Claim, Event, Run, Settlement, Step
 
 SHOWN_STEPS = 200
 SHOWN_EVENTS = 50
+SHOWN_AT_WORK = 5
 EFFECTS = {
     "safe": "safe: may be run again",
     "keyed": "keyed: repeated only with the same idempotency key",
@@ -63,6 +64,13 @@ class Row:
         return self.step.not_before if self.step.status in ("ready", "waiting") else None
 
     @property
+    def number(self) -> str:
+        """Where it stands in its list; `3.2` is the second in the place of the third."""
+        again = positions.replacements(self.step.position)
+        number = str(positions.original(self.step.position) + 1)
+        return f"{number}.{again + 1}" if again else number
+
+    @property
     def undoes(self) -> str:
         """Which step this one undoes."""
         position = self.step.position
@@ -81,6 +89,11 @@ class Row:
         """What the tool told of itself while it ran, or nothing."""
         claim = getattr(self.step, "stepclaim", None)
         return claim if claim is not None and claim.beat_at is not None else None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether its tool runs now, and tells of itself."""
+        return self.beats is not None and self.step.status == Step.Status.RUNNING
 
     @property
     def is_waiting_outside(self) -> bool:
@@ -129,7 +142,7 @@ def _find_steps(run: Run) -> list[Step]:
     """The first of its steps, each followed by those that took its place; then the undos."""
     found = access.find_steps(run)
     steps = list(found.filter(position__lt=positions.UNDO)[: SHOWN_STEPS + 1])
-    undos = list(found.filter(position__gte=positions.UNDO)[:SHOWN_STEPS])
+    undos = list(found.filter(position__gte=positions.UNDO).order_by("id")[:SHOWN_STEPS])
     for step in (*steps, *undos):
         step.run = run
     return [*sorted(steps, key=lambda s: (positions.original(s.position), s.position)), *undos]
@@ -139,7 +152,7 @@ def _mark(run: Run, steps: list[Step], seq: int) -> str:
     """What the page shows, in short: events, and the progress that makes none."""
     beats = [c.beat_at for s in steps if (c := getattr(s, "stepclaim", None)) and c.beat_at]
     newest = max(beats).timestamp() if beats else 0
-    return f"{seq}-{run.progress_done}-{run.progress_total}-{newest:.0f}"
+    return f"{seq}-{run.progress_done}-{run.progress_total}-{newest:.3f}"
 
 
 def steering_of(run: Run, person: User) -> list[tuple[str, str, str]]:
@@ -202,9 +215,11 @@ def _steps(run: Run, found: list[Step], person: User) -> dict[str, Any]:
     leases = _leases(drawn)
     doubts = {doubt.step.id: doubt for doubt in doubts_of(drawn)}
     flow = draw(drawn, _changes(run, drawn), timezone.now())
+    rows = [_row(step, flow, gates, leases, doubts) for step in drawn]
     return {
-        "rows": [_row(step, flow, gates, leases, doubts) for step in steps],
-        "undos": [_row(step, flow, gates, leases, doubts) for step in undos],
+        "rows": rows[: len(steps)],
+        "undos": rows[len(steps) :],
+        "at_work": [row for row in rows if row.is_at_work][:SHOWN_AT_WORK],
         "doubts": doubts.values(),
         "flow": flow,
         "legend": [entry for entry in LEGEND if _is_drawn(flow, entry[0])],

@@ -111,7 +111,8 @@ def step_number(position: int) -> str:
     third, and an undo has the number of what it undoes."""
     number = str(positions.original(position) + 1)
     again = positions.replacements(position)
-    return f"{number}.{again + 1}" if again else number
+    number = f"{number}.{again + 1}" if again else number
+    return f"{number} (undo)" if positions.is_undo(position) else number
 
 
 @register.filter

@@ -67,6 +67,9 @@ def addresses(world: World) -> list[str]:
     world.park_at_gates(9870)
     world.settle()
     doubt = doubtful(world)
+    question, schedule = visitors.make_question(world), visitors.make_schedule(world)
+    parent = world.start("parenting", children=[{"workflow": "refusing", "input": {}}] * 3)
+    world.settle()
     gate = world.gates(run)[0]
     world.decide(gate, world.carol, reason="Checked. " * 20)
     return [
@@ -77,6 +80,20 @@ def addresses(world: World) -> list[str]:
         f"/runs/{run.id}/",
         f"/runs/{doubt.run_id}/",
         f"/runs/{doubt.run_id}/steps/0/settle/",
+        f"/runs/{parent.id}/",
+        f"/runs/{question.run_id}/",
+        f"/runs/{question.run_id}/pause/",
+        f"/runs/{question.run_id}/terminate/",
+        f"/runs/{question.run_id}/signal/",
+        f"/runs/{parent.id}/fork/?at=0",
+        f"/runs/{question.run_id}/steps/0/answer/",
+        "/runs/bulk/?workflow=asking",
+        "/questions/",
+        "/schedules/",
+        "/schedules/new/?workflow=adding",
+        f"/schedules/{schedule.id}/",
+        f"/schedules/{schedule.id}/pause/",
+        f"/schedules/{schedule.id}/backfill/",
         "/runs/start/",
         "/runs/start/?workflow=paying",
         "/secrets/",
@@ -116,8 +133,9 @@ def test_no_page_is_wider_than_a_phone(everything: str, world: World, console: C
     page = console.open(everything, viewport=PHONE)
     for path in addresses(world):
         page.goto(path)
-        for closed in page.locator("main details:not([open]) > summary").all()[:3]:
-            closed.click()
+        closed = page.locator("main details:not([open]) > summary:visible")
+        for _ in range(min(3, closed.count())):
+            closed.first.click()
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= PHONE["width"], path
     without_not_found(console)

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from django.test import Client, RequestFactory
+from django.utils import timezone
 from django.views.defaults import server_error
 
 from approvals.models import Gate
 from console.pages import words
+from runs.models import StepClaim
 from tests.harness import World, as_role
 from tests.pages import visitors
 from tests.pages.test_rights import EVERYBODY, TABLE, address
@@ -204,8 +206,29 @@ def test_a_part_of_a_page_is_only_that_part(bob: Visitor, gate: Gate, path: str)
 
 def test_a_run_that_stands_still_is_not_sent_again(bob: Visitor, gate: Gate) -> None:
     path = f"/runs/{gate.run_id}/?part=now"
-    first = Page(bob.get(path, part=True))
-    mark = next(e.attributes["data-mark"] for e in first.elements if "data-mark" in e.attributes)
+    mark = data_mark(bob.get(path, part=True))
 
     assert bob.get(f"{path}&after={mark}", part=True).status_code == 204
     assert bob.get(f"{path}&after=1", part=True).status_code == 200
+
+
+def test_the_progress_of_a_step_makes_no_event_and_is_sent_all_the_same(
+    world: World, bob: Visitor
+) -> None:
+    run = world.start("registering", names=["Ada"])
+    world.settle()
+    path = f"/runs/{run.id}/?part=now"
+    mark = data_mark(bob.get(path, part=True))
+    assert bob.get(f"{path}&after={mark}", part=True).status_code == 204
+    with as_role("placet_executor"):
+        StepClaim.objects.update(beat_at=timezone.now(), progress_done=3, progress_total=9)
+    later = bob.get(f"{path}&after={mark}", part=True)
+    assert later.status_code == 200
+    check_part = Page(later)
+    assert data_mark(later) != mark
+    assert [e.attributes["value"] for e in check_part.all("progress")] == ["3"]
+
+
+def data_mark(response: Any) -> str:
+    marked = (e for e in Page(response).elements if "data-mark" in e.attributes)
+    return next(marked).attributes["data-mark"]
