@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import time
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,19 @@ def ledger(kind: str | None = None) -> list[dict[str, Any]]:
 
 def note_once(kind: str, key: str, **what: Any) -> None:
     """One line for a key, as a provider that honours keys keeps it, whoever calls at once."""
+    take_time()
     with (world_dir() / f"{kind}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not any(entry["key"] == key for entry in ledger(kind)):
             note(kind, key=key, **what)
+    take_time()
+
+
+def take_time() -> None:
+    """Where the world is slow, which the file `slow` says in seconds, it takes up to so long."""
+    path = world_dir() / "slow"
+    if path.exists():
+        time.sleep(random.uniform(0, float(path.read_text())))
 
 
 def switch(name: str) -> bool:
@@ -57,6 +67,7 @@ def pop_switch(name: str) -> bool:
 def add(call: Any, *, a: int, b: int) -> int:
     """Adds; notes that it ran."""
     note("add", a=a, b=b, attempt=call.attempt)
+    take_time()
     if pop_switch("add-fails"):
         raise RuntimeError("the adder is out of order")
     return a + b
@@ -463,7 +474,7 @@ def firing(run: Any, *, name: str, seconds: float = 0.1) -> Any:
     return fired
 
 
-import tests.zoo_attempts  # noqa: E402, F401: the rest of the zoo, registered with it
+import tests.zoo_attempts  # noqa: E402, F401  The rest of the zoo, registered with it
 
 
 @workflow("choosing", version=1)

@@ -67,7 +67,7 @@ def play_in_a_child(line: str) -> dict[str, Any]:
 
 def play(turn: dict[str, Any], *, tell: int | None = None) -> dict[str, Any]:
     """One turn; returns the points that were reached, commits without one, and what went wrong."""
-    from django.db import connection
+    from django.db import close_old_connections, connection
 
     from runs import points
     from tests.crash.commits import Commits
@@ -88,6 +88,7 @@ def play(turn: dict[str, Any], *, tell: int | None = None) -> dict[str, Any]:
 
     points.observer = observe
     said: dict[str, Any] = {"points": reached, "code": 0}
+    close_old_connections()  # As before each task.
     try:
         with commits.counted():
             take(turn)

@@ -18,8 +18,11 @@ from tests.storm import verdict
 from tests.storm.driver import Driver
 from tests.storm.fleet import Fleet
 from tests.storm.weather import Weather
+from tests.zoo import world_dir
 
 CLAIM_SECONDS = 4.0
+SLOW_SECONDS = 0.4
+"""How long an answer of the outside world takes, at most, so that many are under way."""
 FREEZE_SECONDS = 9.0
 PATIENCE_SECONDS = FREEZE_SECONDS + 3.0
 """How long people wait before they say what became of a doubt: all that is frozen has thawed."""
@@ -55,6 +58,7 @@ def storm(
     draw = random.Random(seed)
     make_operators(world)
     world.policy(tool="charge_back", name="Charges back up to 10,000 euro")
+    (world_dir() / "slow").write_text(str(SLOW_SECONDS))
     report = Report(seed)
     with Fleet(servers, claim_seconds=CLAIM_SECONDS) as fleet:
         weather = Weather(fleet, servers, draw, freeze_seconds=FREEZE_SECONDS)
