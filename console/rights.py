@@ -49,6 +49,8 @@ CONSOLE: runs.rights.Grants = {
         "account_emailconfirmation": READ_WRITE,
     },
     "placet_gatekeeper": {"console_user": [_PEOPLE]},
+    # Whether the owner of a schedule is still active.
+    "placet_worker": {"console_user": ["SELECT (id, is_active)"]},
     "placet_auditor": {
         "console_user": [_PEOPLE],
         "console_user_groups": ["SELECT"],

@@ -1,4 +1,4 @@
-"""Steps in doubt, as tests of the console want them."""
+"""Steps in doubt or paused, as tests of the console want them."""
 
 from __future__ import annotations
 
@@ -27,6 +27,19 @@ def doubtful_payment(world: World, amount_minor: int = 9870) -> Step:
         world.execute()
     (zoo.world_dir() / "pay-breaks").write_text("0")
     return found
+
+
+def paused_seat(world: World) -> Step:
+    """A step of Alice's whose attempts are spent: the office was closed each time."""
+    switch = zoo.world_dir() / "seat-later"
+    switch.write_text("99")
+    run = world.start("calling", tool="seat", arguments={"name": "Ada"})
+    for _ in range(50):
+        world.settle()
+        if found := Step.objects.filter(run=run, status="paused").first():
+            switch.write_text("0")
+            return found
+    raise AssertionError("The step was not paused.")
 
 
 def _in_doubt(run: Run) -> Step | None:

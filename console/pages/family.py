@@ -19,6 +19,8 @@ SHOWN_WAITS = 8
 SHOWN_CHILDREN = 20
 SHOWN_FORKS = 5
 SHOWN_SIGNALS = 10
+LAST_EVENTS = 10
+"""Among how many of the newest events the end of a run is looked for."""
 # What needs a look comes first, and what has ended well last.
 ORDER = ("quarantined", "paused", "failed", "waiting", "running", "ready", "cancelled")
 UNENDED = ("held", "ready", "running", "waiting", "in_doubt", "paused")
@@ -143,7 +145,8 @@ def mailbox_of(run: Run, steps: Sequence[Step]) -> dict[str, Any]:
 
 def undo_of(run: Run) -> dict[str, Any]:
     """How the run ends, and what could not be undone, as its last event says."""
-    ended = Event.objects.filter(run=run, kind__in=("run.failed", "run.cancelled")).first()
+    newest = Event.objects.filter(run=run).order_by("-seq")[:LAST_EVENTS]
+    ended = next((e for e in newest if e.kind in ("run.failed", "run.cancelled")), None)
     said = canonical.decode(ended.body).get("undo", {}) if ended else {}
     status = (run.ending or {}).get("status", "")
     return {

@@ -139,7 +139,7 @@ def _set_aside(person: User) -> Iterable[Item]:
         is_paused = run.status == Run.Status.PAUSED
         yield Item(
             title=f"{run.workflow} is {run.status}",
-            text=f"It waits for {run.waiting_for}." if is_paused else _message(run),
+            text=words.waits_for(run.waiting_for) if is_paused else _message(run),
             tone="wait" if is_paused else "bad",
             icon="pause" if is_paused else "alert",
             address=reverse("run", args=[run.id]),
@@ -170,7 +170,7 @@ def _question_item(question: Question) -> Item:
     step = question.step
     return Item(
         title=question.text,
-        text=f"{step.run.workflow} asks this, and waits.",
+        text=f"{step.run.workflow} {str(step.run_id)[-8:]} asks this, and waits.",
         icon="question",
         address=reverse("question", args=[step.run_id, step.position]),
         since=step.created_at,

@@ -180,13 +180,14 @@ def sentence(run: Run) -> str:
         "running": "A worker is on it.",
         "failed": "It failed. Nothing further happens; what was done and not undone stays done.",
         "cancelled": "It was cancelled. What was done and not undone stays done.",
-        "paused": f"It is paused for a person: {run.waiting_for or 'no reason is recorded'}.",
+        "paused": "It is paused. "
+        + words.waits_for(run.waiting_for or "a person; no reason is recorded"),
         "quarantined": "It was set aside, and nothing of it runs until a person has looked at it.",
     }
     if run.status == "succeeded":
         return end_of(run)
     if run.status == "waiting":
-        return f"It waits for {run.waiting_for}."
+        return words.waits_for(run.waiting_for)
     return fixed.get(run.status, "")
 
 

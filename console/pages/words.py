@@ -217,6 +217,11 @@ def is_hidden(character: str) -> bool:
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
+def waits_for(what: str) -> str:
+    """What a run waits for as a sentence; it may end with a person's own full stop."""
+    return f"It waits for {what.rstrip('.')}."
+
+
 def people(count: int) -> str:
     numbers = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
     word = numbers[count] if count < len(numbers) else str(count)

@@ -10,7 +10,7 @@ from console.models import AuditEntry
 from runs.models import Settlement, Step
 from tests import zoo
 from tests.api import callers
-from tests.doubts import doubtful, doubtful_payment, make_operators
+from tests.doubts import doubtful, doubtful_payment, make_operators, paused_seat
 from tests.harness import World
 
 HAPPENED = {"answer": "happened", "result": {"name": "x"}, "reason": "Asked them."}
@@ -140,3 +140,40 @@ def test_a_step_of_others_or_of_nobody_is_not_there(
         answer = carol.post(f"runs/{step.run_id}/steps/{position}/settlements", GIVE_UP)
         assert callers.problem(answer) == (404, "not-found"), position
     assert not Settlement.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "result"),
+    [
+        ({"answer": "retry"}, {"name": "Ada", "seats": 1}),
+        ({"answer": "retry_with", "arguments": {"name": "Bo"}}, {"name": "Bo", "seats": 1}),
+        ({"answer": "skip", "result": None}, None),
+    ],
+)
+def test_a_paused_step_goes_on_as_it_was_said(
+    world: World, carol: callers.Caller, body: dict[str, Any], result: Any
+) -> None:
+    make_operators(world)
+    step = paused_seat(world)
+    doubt = carol.post(path(step), GIVE_UP | {"answer": "did_not_happen"})
+    assert callers.problem(doubt) == (409, "settlement-refused")
+    assert carol.post(path(step), {"reason": "It is open again."} | body).status_code == 201
+    world.settle()
+    assert (world.run_now(step.run).status, world.result(step.run)) == ("succeeded", result)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"answer": "retry_with"}, "/arguments"),
+        ({"answer": "retry", "arguments": {"name": "Bo"}}, "/arguments"),
+        ({"answer": "retry", "result": 1}, "/result"),
+        ({"answer": "skip"}, "/result"),
+    ],
+)
+def test_what_does_not_go_with_an_answer_is_said_at_its_field(
+    step: Step, carol: callers.Caller, body: dict[str, Any], field: str
+) -> None:
+    refused = carol.post(path(step), {"reason": "x"} | body)
+    assert callers.problem(refused) == (422, "invalid-request")
+    assert list(callers.faults(refused)) == [field]

@@ -7,7 +7,7 @@ import pytest
 from console.models import AuditEntry
 from runs.models import Settlement, Step
 from tests.commands.terminal import run
-from tests.doubts import doubtful, doubtful_payment, make_operators
+from tests.doubts import doubtful, doubtful_payment, make_operators, paused_seat
 from tests.harness import PASSWORD, World
 
 REASON = ("--reason", "Asked them.")
@@ -103,3 +103,30 @@ def test_a_step_that_is_not_there_is_said_to_be_not_there(
 ) -> None:
     who = ("--user", "carol", "--give-up", *REASON, "--yes")
     assert run("settle", *who, "--", str(step.run_id), position).refusal == sentence
+
+
+@pytest.mark.parametrize(
+    ("answer", "result"),
+    [
+        (("--retry",), {"name": "Ada", "seats": 1}),
+        (("--retry-with", '{"name": "Bo"}'), {"name": "Bo", "seats": 1}),
+        (("--skip", '{"seats": 0}'), {"seats": 0}),
+        (("--undo",), None),
+        (("--give-up",), None),
+    ],
+)
+def test_a_paused_step_goes_on_as_it_was_said(
+    world: World, answer: tuple[str, ...], result: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLACET_PASSWORD", PASSWORD)
+    make_operators(world)
+    step = paused_seat(world)
+    at = (str(step.run_id), "0", "--user", "carol")
+    none = run("settle", *at, "--did-not-happen", *REASON, "--yes")
+    assert none.refusal.startswith("An answer is one of retry, retry_with")
+    said = run("settle", *at, *answer, *REASON, "--yes")
+    assert said.refusal == ""
+    assert "Paused for a person" in said.out and "One person must say how it goes on." in said.out
+    world.settle()
+    assert world.result(step.run) == result
+    assert world.run_now(step.run).status == ("failed" if result is None else "succeeded")

@@ -7,8 +7,7 @@ from django.http import HttpResponse
 
 from runs import canonical
 from runs.models import Run, Settlement, Step
-from tests import zoo
-from tests.doubts import make_operators
+from tests.doubts import make_operators, paused_seat
 from tests.harness import World
 from tests.pages.test_markup import check
 from tests.pages.visitors import Page, Visitor, visit_as
@@ -18,15 +17,7 @@ from tests.pages.visitors import Page, Visitor, visit_as
 def step(world: World) -> Step:
     """A step of Alice's run whose attempts are spent: the office was closed each time."""
     make_operators(world)
-    switch = zoo.world_dir() / "seat-later"
-    switch.write_text("99")
-    run = world.start("calling", tool="seat", arguments={"name": "Ada"})
-    for _ in range(50):
-        world.settle()
-        if Step.objects.filter(run=run, status="paused").exists():
-            break
-    switch.write_text("0")
-    return Step.objects.get(run=run, status="paused")
+    return paused_seat(world)
 
 
 @pytest.fixture
