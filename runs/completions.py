@@ -67,6 +67,7 @@ def complete(
             Claim.objects.select_for_update(no_key=True).get(run_id=step.run_id)
             step.refresh_from_db()
             _check(step, attempt, token)
+            _show(token)
             told = Completion.objects.create(
                 tenant=step.tenant,
                 step=step,
@@ -134,6 +135,12 @@ def _check(step: Step, attempt: int, token: str) -> None:
         raise CompletionRefused(
             f"The step is {step.get_status_display().lower()}: it does not wait to be completed."
         )
+
+
+def _show(token: str) -> None:
+    """To the database, for this transaction: it takes no completion without the token itself."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('placet.completion', %s, true)", [token])
 
 
 def _parsed(token: str) -> tuple[UUID, int]:

@@ -181,8 +181,16 @@ BEGIN
     IF OLD.ending IS NOT NULL AND NEW.ending IS DISTINCT FROM OLD.ending THEN
         RAISE EXCEPTION 'run ending: how a run ends is decided once';
     END IF;
-    -- What a person has stopped, a process may end (a deadline, a parent), but never resume.
-    IF session_user NOT IN ('placet_web', 'placet_owner') AND NEW.cancel_requested_at IS NULL
+    IF OLD.cancel_requested_at IS NOT NULL AND (NEW.cancel_requested_at, NEW.cancel_requested_by)
+            IS DISTINCT FROM (OLD.cancel_requested_at, OLD.cancel_requested_by)
+        OR OLD.terminate_requested_at IS NOT NULL
+            AND NEW.terminate_requested_at IS DISTINCT FROM OLD.terminate_requested_at THEN
+        RAISE EXCEPTION 'run end: that its end was asked for is not taken back';
+    END IF;
+    -- What a person has stopped, a process may end (a deadline, a parent), but never resume:
+    -- only with the very asking for its end, so that what was paused while it ends stays so.
+    IF session_user NOT IN ('placet_web', 'placet_owner')
+        AND (NEW.cancel_requested_at IS NULL OR OLD.cancel_requested_at IS NOT NULL)
         AND (OLD.status IN ('paused', 'quarantined') AND NEW.status NOT IN ('paused', 'quarantined')
              OR OLD.pause_requested_at IS NOT NULL AND NEW.pause_requested_at IS NULL) THEN
         RAISE EXCEPTION 'run role: only people resume a run, not %',
@@ -228,10 +236,11 @@ BEGIN
         IF NOT EXISTS (
             SELECT FROM runs_run WHERE id = coalesce(NEW.parent_id, NEW.continued_from_id)
                 AND tenant = NEW.tenant AND requested_by_id = NEW.requested_by_id
+                AND status = 'running'
             UNION ALL
             SELECT FROM runs_schedule WHERE id = NEW.schedule_id AND tenant = NEW.tenant
-                AND owner_id = NEW.requested_by_id AND workflow = NEW.workflow
-                AND input = NEW.input) THEN
+                AND paused_at IS NULL AND ended_at IS NULL AND input = NEW.input
+                AND owner_id = NEW.requested_by_id AND workflow = NEW.workflow) THEN
             RAISE EXCEPTION 'run birth: nobody asked for this run'
                 USING ERRCODE = 'insufficient_privilege';
         END IF;
@@ -318,6 +327,10 @@ BEGIN
             AND finished_at IS NULL) THEN
         RAISE EXCEPTION 'signal run: a signal is sent to a run that goes on';
     END IF;
+    IF session_user = 'placet_worker' AND NEW.name LIKE 'answer:%' THEN
+        RAISE EXCEPTION 'signal answer: people answer questions, not a worker'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     IF session_user = 'placet_worker' AND NEW.sender NOT LIKE 'run %' AND NOT EXISTS (
         SELECT FROM runs_signal s JOIN runs_run r ON r.continued_from_id = s.run_id
         WHERE r.id = NEW.run_id AND (s.name, s.payload, s.sender)
@@ -339,8 +352,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM runs_step WHERE id = NEW.step_id AND tenant = NEW.tenant
                    AND status IN ('running', 'waiting') AND is_remote
                    AND attempt = NEW.attempt)
-        OR NOT EXISTS (SELECT FROM runs_stepclaim WHERE step_id = NEW.step_id
-                       AND token_hash IS NOT NULL) THEN
+        -- Whoever completes it shows the token; what is kept of it proves nothing.
+        OR NOT EXISTS (SELECT FROM runs_stepclaim WHERE step_id = NEW.step_id AND token_hash
+            = sha256(convert_to(current_setting('placet.completion', true), 'UTF8'))) THEN
         RAISE EXCEPTION 'completion step: this attempt does not wait to be completed';
     END IF;
     RETURN NEW;
