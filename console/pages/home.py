@@ -59,8 +59,11 @@ def overview(person: User) -> dict[str, Any]:
     is_reviewer = may(person, "gates.decide")
     gates = found.mine if is_reviewer else found.others
     gates_count = found.mine_count if is_reviewer else found.others_count
-    asked = list(find_asked(person))
-    stuck = list(find_stuck(person))
+    doubts = _doubts(person)
+    mine = [d for d in doubts if may(person, "steps.settle") and not why_not(d.step, person)[0]]
+    others = [doubt for doubt in doubts if doubt not in mine]
+    asked = list(find_asked(person, mine))
+    stuck = list(find_stuck(person, others))
     return {
         "greeting": f"Good day, {person.first_name or person.username}",
         "summary": _summary(
@@ -93,26 +96,22 @@ def _nothing(*, is_reviewer: bool, others: int) -> str:
     return "When a run wants to pay, its request appears here by itself."
 
 
-def find_asked(person: User) -> Iterable[Item]:
+def find_asked(person: User, doubts: Iterable[Doubt]) -> Iterable[Item]:
     """What this person can bring on, beside requests: questions, doubts, what stands still."""
-    if may(person, "steps.settle"):
-        yield from (_doubt_item(d) for d in _doubts(person) if not why_not(d.step, person)[0])
+    yield from map(_doubt_item, doubts)
     if may(person, "runs.cancel"):
         yield from _set_aside(person)
     if may(person, "questions.answer"):
         yield from map(_question_item, find_open(person, limit=SHOWN))
 
 
-def find_stuck(person: User) -> Iterable[Item]:
+def find_stuck(person: User, doubts: Iterable[Doubt]) -> Iterable[Item]:
     """What does not move until somebody else does something about it, or was lost."""
     yield from _unpaid(person)
     if not may(person, "runs.cancel"):
         yield from _set_aside(person)
     yield from _failed(person)
-    if may(person, "steps.settle"):
-        yield from (_doubt_item(d) for d in _doubts(person) if why_not(d.step, person)[0])
-    else:
-        yield from map(_doubt_item, _doubts(person))
+    yield from map(_doubt_item, doubts)
     yield from _stuck_steps(person)
 
 
