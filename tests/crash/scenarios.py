@@ -50,7 +50,7 @@ ZOO = [
     _one("straight", "adding", numbers=[1, 2, 3]),
     _one("everything", "everything", amount_minor=5000),
     _one("gather", "registering", names=["a", "b", "c"]),
-    _one("bounded", "many_registering", names=["a", "b", "c"], at_once=1),
+    _one("bounded", "many_registering", names=["a", "b"], at_once=1),
     _one("money", "paying", amounts=[100, 200]),
     _one("once", "launching", name="x"),
     _one("timer", "sleeping", seconds=0.05),
@@ -68,7 +68,7 @@ ZOO = [
         ],
         silent=["news"],
     ),
-    _one("undo", "travelling", places=["x", "y"], ends_well=False),
+    _one("undo", "touring", places=["x", "y"]),
     _one("undo-money", "charging", amount_minor=700),
     Scenario(
         name="cancel",
