@@ -42,6 +42,9 @@ MAX_EVENTS = 50_000
 MAX_QUESTION_CHARACTERS = 2_000
 """Characters of a question that a run asks people."""
 
+MAX_FORM_PARTS = 2_000
+"""Parts of the form of a question, each counted as often as it is referred to."""
+
 MAX_IDEMPOTENCY_KEY = 255
 """Characters in the `Idempotency-Key` of a start."""
 

@@ -25,7 +25,7 @@ from approvals.models import Gate, Reviewer
 from console import roles
 from console.models import User
 from console.settings import database
-from runs import canonical, dispatch, effects, recovery, registry, settlements, worker
+from runs import canonical, completions, dispatch, effects, recovery, registry, settlements, worker
 from runs.lifecycle import start_run
 from runs.models import Run, Step
 from tests.servers import Servers
@@ -169,7 +169,13 @@ class World:
     def execute(self) -> int:
         """Everything that an executor would do now."""
         with as_role("placet_executor"):
-            return recovery.recover_lost_steps() + settlements.carry_out() + effects.drain()
+            return (
+                recovery.recover_lost_steps()
+                + recovery.expire_completions()
+                + settlements.carry_out()
+                + completions.carry_out()
+                + effects.drain()
+            )
 
     def settle(self) -> None:
         """All processes in turn, until none of them finds anything to do."""

@@ -22,7 +22,7 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_effect_has_no_default() -> None:
     with pytest.raises(TypeError, match="effect"):
         tool()  # type: ignore[call-arg]
-    with pytest.raises(ValueError, match="must be one of safe, keyed, once"):
+    with pytest.raises(ValueError, match="must be one of safe, keyed, probed, once"):
         tool(effect="sometimes")  # type: ignore[arg-type]
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from runs import questions
+from runs import canonical, questions, schemas
 from runs.errors import AlreadyEnded, InvalidInput
-from runs.models import Event, Run, Step
+from runs.models import Event, Run, Step, new_id
 from tests.harness import World, as_role
 
 
@@ -107,3 +107,62 @@ def test_a_question_that_nobody_answers_in_time(world: World) -> None:
         if world.run_now(run).finished_at:
             break
     assert world.run_now(run).error["kind"] == "TimedOut"
+
+
+LAUGHS = {"$defs": {"a0": {"type": "string"}}, "$ref": "#/$defs/a40"}
+for number in range(1, 41):
+    LAUGHS["$defs"][f"a{number}"] = {"allOf": [{"$ref": f"#/$defs/a{number - 1}"}] * 2}  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"$ref": "http://127.0.0.1:9/form"}, "refers to its own parts alone"),
+        ({"properties": {"a": {"$ref": "file:///etc/hosts"}}}, "refers to its own parts alone"),
+        ({"properties": {"default": {"$ref": "other"}}}, "refers to its own parts alone"),
+        ({"$id": "file:///etc/", "$ref": "#/$defs/a"}, "a base of its own"),
+        ({"$ref": "#/$defs/none"}, "refers to its own parts alone"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"not": {"$ref": "#/$defs/a"}}}}, "to itself"),
+        ({"properties": {"a": {"type": "string", "pattern": "^(a|a)*$"}}}, "a pattern"),
+        ({"patternProperties": {"^(a|a)*$": {}}}, "a pattern"),
+        ({"properties": {"a": True}}, "is an object"),
+        (True, "is an object"),
+        (LAUGHS, "at most 2000 parts"),
+        ({"type": "nothing"}, "no JSON Schema"),
+    ],
+)
+def test_a_form_that_would_fetch_or_never_end_is_asked_of_nobody(
+    world: World, form: Any, said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        schemas.check_form(form)
+    run = world.start("asking")
+    arguments = canonical.encode({"question": "Well?", "form": form, "timeout_seconds": None})
+    with as_role("placet_worker"):
+        # The process that runs the code of agents writes what it likes.
+        step = Step.objects.create(
+            id=new_id(),
+            tenant=world.tenant,
+            run=run,
+            position=7,
+            kind="ask",
+            name="ask",
+            status="waiting",
+            arguments=arguments,
+            digest=b"",
+            key="",
+        )
+    with pytest.raises(InvalidInput, match=said):
+        answer(world, step, {"a": "a" * 40 + "!"})
+
+
+def test_a_form_may_name_its_parts_as_it_likes() -> None:
+    word = {"type": "string", "maxLength": 5}
+    names = ("pattern", "$ref", "$id", "properties", "patternProperties")
+    form = {
+        "type": "object",
+        "properties": {name: {"$ref": "#/$defs/a word~1s"} for name in names},
+        "$defs": {"a word/s": word},
+    }
+    schemas.check_form(form)
+    assert schemas.faults(form, {"pattern": "short", "$ref": "too long"})[0][0] == "/$ref"

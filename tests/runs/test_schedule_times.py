@@ -144,14 +144,16 @@ def test_whoever_asks_in_the_hour_that_comes_twice_is_told_no_time_that_is_over(
 ) -> None:
     rhythm = cron(f"{minute} {hour} * * *", "Europe/Berlin")
     begin = datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
-    all_of_them = [at for at in islice(rhythm.after(begin), 6)]
+    all_of_them = list(islice(rhythm.after(begin), 6))
     for minutes in range(0, 240, 5):
         moment = begin + timedelta(minutes=minutes)
         assert rhythm.next(moment) == next(at for at in all_of_them if at > moment)
 
 
 MOMENTS = st.datetimes(
-    min_value=datetime(2020, 1, 1), max_value=datetime(2040, 1, 1), timezones=st.just(UTC)
+    min_value=datetime(2020, 1, 1),  # noqa: DTZ001
+    max_value=datetime(2040, 1, 1),  # noqa: DTZ001
+    timezones=st.just(UTC),
 )
 ZONES = st.sampled_from(
     ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo"]

@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from runs import claims, effects, holders, journal, limits, recovery, transitions, worker
+from runs import (
+    claims,
+    effects,
+    holders,
+    journal,
+    limits,
+    outcomes,
+    proofs,
+    recovery,
+    transitions,
+    worker,
+)
 from runs.declare import WORKFLOWS, Workflow
 from runs.errors import CredentialRefused, CredentialUnavailable, Fenced
 from runs.models import Effect, Event, Run, Step

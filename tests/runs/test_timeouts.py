@@ -1,0 +1,134 @@
+"""The time of an attempt ends it: by asking, and where that does not help, with its process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from runs import deadlines, limits
+from runs.models import Effect, Run, Step
+from tests import zoo
+from tests.harness import World
+from tests.runs.test_retries import call, come_to_rest
+from tests.zoo import ledger
+
+
+class Ended:
+    """Stands for the end of the process: the tool may leave then, as if it had never been."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self.found: list[str] = []
+        self.watched: Run | None = None
+
+    def __call__(self) -> None:
+        self.times += 1
+        if self.watched is not None:
+            self.found = [step.status for step in Step.objects.filter(run=self.watched)]
+        (zoo.world_dir() / "stop-ignoring").touch()
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ended]:
+    monkeypatch.setattr(limits, "TIMEOUT_GRACE_SECONDS", 0.4)
+    end = Ended()
+    deadlines.plug_end(end)
+    yield end
+    deadlines.plug_end(None)
+
+
+def test_a_tool_that_sleeps_too_long_is_woken(world: World, ended: Ended) -> None:
+    began = time.monotonic()
+    step = come_to_rest(world, call(world, "oversleep", seconds=20))
+    assert time.monotonic() - began < 5
+    assert (step.status, step.unknowns, ended.times) == ("in_doubt", 1, 0)
+    assert step.error == {
+        "kind": "AttemptTimedOut",
+        "message": "oversleep took longer than 0.3 seconds.",
+    }
+
+
+def test_an_async_tool_is_cancelled(world: World, ended: Ended) -> None:
+    step = come_to_rest(world, call(world, "drift", seconds=20))
+    assert (step.status, ended.times) == ("in_doubt", 0)
+    assert step.error is not None
+    assert step.error["message"] == "drift took longer than 0.3 seconds."
+    assert len(ledger("cancelled")) == 1
+
+
+def test_a_tool_in_another_thread_is_interrupted_as_well(world: World, ended: Ended) -> None:
+    run = call(world, "oversleep", seconds=0.8)
+    threading.Thread(target=world.settle).run()
+    threaded = threading.Thread(target=lambda: come_to_rest(world, run))
+    threaded.start()
+    threaded.join(20)
+    assert [step.status for step in world.steps(run)] == ["in_doubt"]
+
+
+def test_a_tool_that_is_in_time_is_left_alone(world: World, ended: Ended) -> None:
+    run = call(world, "oversleep", seconds=0.05)
+    come_to_rest(world, run)
+    time.sleep(0.5)
+    assert (world.result(run), ended.times) == ("awake", 0)
+
+
+def test_a_tool_that_ignores_its_time_loses_its_process_after_the_outcome_is_recorded(
+    world: World, ended: Ended
+) -> None:
+    run = ended.watched = call(world, "ignore", seconds=20)
+    world.settle()
+    (step,) = world.steps(run)
+    assert ended.times == 1
+    assert ended.found == ["ready"], "the outcome is written before the process ends"
+    assert (step.status, step.attempt, step.failures, step.unknowns) == ("ready", 1, 1, 1)
+    assert ledger("shrugged")
+    step = come_to_rest(world, run)
+    assert (step.status, world.result(run)) == ("succeeded", "awake")
+
+
+def test_without_the_watchdog_it_would_go_on(
+    world: World, ended: Ended, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadlines.Deadline, "act", lambda self: None)
+    run = call(world, "ignore", seconds=1.5)
+    step = come_to_rest(world, run)
+    assert (step.status, step.attempt, ended.times) == ("succeeded", 1, 0)
+
+
+def test_an_effect_that_overran_is_still_intended(world: World, ended: Ended) -> None:
+    run = call(world, "ignore", seconds=20)
+    world.settle()
+    assert Effect.objects.get(step__run=run).status == "intended"
+
+
+def test_a_safe_tool_of_the_worker_is_ended_as_well(world: World, ended: Ended) -> None:
+    step = come_to_rest(world, call(world, "ponder", seconds=20))
+    assert (step.status, step.attempt, ended.times) == ("paused", 2, 0)
+    assert step.error is not None
+    assert step.error["message"] == "ponder took longer than 0.3 seconds."
+
+
+def test_a_stubborn_safe_tool_loses_the_worker_after_the_outcome_is_recorded(
+    world: World, ended: Ended
+) -> None:
+    run = ended.watched = call(world, "ponder", seconds=20, stubborn=True)
+    world.work()
+    assert (ended.times, ended.found) == (1, ["ready"])
+    (step,) = world.steps(run)
+    assert (step.status, step.attempt, step.failures) == ("ready", 1, 1)
+
+
+def test_a_tool_that_falls_silent_is_ended(world: World, ended: Ended) -> None:
+    step = come_to_rest(world, call(world, "beat", beats=6, then=20))
+    assert len(ledger("beat")) == 6
+    assert step.error is not None
+    assert step.error["message"] == "beat gave no heartbeat for 0.3 seconds."
+
+
+def test_a_tool_that_beats_may_take_longer(world: World, ended: Ended) -> None:
+    run = call(world, "beat", beats=8, then=0)
+    come_to_rest(world, run)
+    assert (world.result(run), ended.times) == (8, 0)
