@@ -337,9 +337,9 @@ def _checked_timeout(seconds: float | None) -> float | None:
 
 def _schema(form: Any) -> dict[str, Any]:
     if isinstance(form, type) and issubclass(form, pydantic.BaseModel):
-        return form.model_json_schema()
+        form = form.model_json_schema()
     try:
-        schemas.check_schema(form)
+        schemas.check_form(form)
     except (ValueError, TypeError) as error:
         raise InvalidArguments(str(error)) from error
     return dict(form)

@@ -36,7 +36,13 @@ def answer(*, step: Step, person: Any, values: Any) -> Signal:
     before = find_answer(step)
     if before is not None:
         raise AlreadyEnded(f"{before.sender} has answered this question already.")
-    faults = schemas.faults(form_of(step)[1], values)
+    form = form_of(step)[1]
+    try:
+        # Again, for it was written by the process that runs the code of agents.
+        schemas.check_form(form)
+    except ValueError as error:
+        raise InvalidInput([("", str(error))]) from error
+    faults = schemas.faults(form, values)
     if faults:
         raise InvalidInput(faults)
     given, is_new = signals.put(
