@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from approvals import tasks
-from runs import canonical, effects, transitions, worker
+from runs import canonical, effects, proofs, transitions, worker
 from runs.declare import TOOLS, Tool
 from runs.errors import ClaimMissed, ConsentMismatch, DirectCallRefused
 from runs.models import Step
@@ -152,7 +152,7 @@ def test_without_lock_4_the_same_change_would_be_sent(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The twin with the mechanism removed: it shows that the test above tests lock 4."""
-    monkeypatch.setattr(effects, "_verifier", lambda step, tool, arguments: None)
+    monkeypatch.setattr(proofs, "_verifier", lambda step, tool, arguments: None)
     step = cleared(world)
     arguments = canonical.encode(canonical.decode(step.arguments) | {"amount_minor": 9_000_000})
     tamper(step, arguments=arguments, digest=canonical.step_digest("pay", arguments))
@@ -163,7 +163,7 @@ def test_without_lock_4_the_same_change_would_be_sent(
 def test_without_a_verifier_plugged_in_no_money_moves(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(effects, "_verifier", None)
+    monkeypatch.setattr(proofs, "_verifier", None)
     after = attempt(cleared(world))
     assert after.status == "failed"
     assert "Nothing is plugged in that could prove consent" in str(after.error)
@@ -182,7 +182,7 @@ def test_arguments_changed_in_the_memory_of_the_executor_are_not_sent(
             value["iban"] = "GB94BARC10201530093459"
         return value
 
-    monkeypatch.setattr(effects.canonical, "decode", tampered)
+    monkeypatch.setattr(proofs.canonical, "decode", tampered)
     after = attempt(step)
     assert after.status == "failed"
     assert ledger("pay-called") == []
