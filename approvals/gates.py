@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from approvals import envelope, limits, policies
 from approvals.models import Clearance, Decision, Gate, Policy, Reviewer
-from runs import canonical, dispatch, journal, transitions
+from runs import canonical, dispatch, forks, journal, transitions
 from runs.clock import database_now
 from runs.errors import ClaimMissed
 from runs.models import Claim, Step
@@ -56,7 +56,7 @@ def _open(step: Step) -> bool:
     money = envelope.money_of(declaration.body, arguments)
     policy = policies.first_match(policies.rules(step.tenant), tool=step.name, money=money)
     because = policies.why_held(
-        policy, tool=step.name, money=money, requester_id=step.run.requested_by_id
+        policy, tool=step.name, money=money, requesters=forks.requesters_of(step.run_id)
     )
     if policy is None or because:
         transitions.explain_hold(step.id, because)
@@ -162,7 +162,7 @@ def _eligible_approvals(gate: Gate) -> list[Decision]:
     return list(
         gate.decisions.filter(
             verdict=Decision.Verdict.APPROVE, digest=gate.digest, person__in=members
-        ).exclude(person=gate.requester_id)
+        ).exclude(person__in=forks.requesters_of(gate.run_id))
     )
 
 
@@ -223,8 +223,11 @@ def why_not(gate: Gate, person: Any) -> str:
         return f"This gate is {gate.get_status_display().lower()}; nothing is left to decide."
     if gate.expires_at <= database_now():
         return "The time of this gate is over."
-    if gate.requester_id == person.pk:
-        return "You requested this run, so somebody else must decide."
+    if person.pk in forks.requesters_of(gate.run_id):
+        what = (
+            "this run" if gate.requester_id == person.pk else "a run that this one was forked from"
+        )
+        return f"You requested {what}, so somebody else must decide."
     if not is_member(gate, person):
         return f"Only members of the group {gate.group!r} decide here."
     if gate.decisions.filter(person=person).exists():
@@ -233,9 +236,11 @@ def why_not(gate: Gate, person: Any) -> str:
 
 
 def is_member(gate: Gate, person: Any) -> bool:
-    """Whether this person is in the group that the gate asks, and still with us."""
+    """Whether this person is in the group that the gate asks, still with us, and none of those
+    who requested what it is about."""
     return bool(
         person.tenant == gate.tenant
+        and person.pk not in forks.requesters_of(gate.run_id)
         and Reviewer.objects.filter(
             tenant=gate.tenant, group=gate.group, person=person, person__is_active=True
         ).exists()

@@ -46,12 +46,29 @@ CREATE FUNCTION approvals_is_sealed(d approvals_decision) RETURNS boolean
         d.digest)
 $$;
 
+CREATE FUNCTION approvals_requested_before(run uuid, person bigint) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    -- Whoever forks a run is its requester, but what it does is what the old one was asked for.
+    RETURN EXISTS (
+        WITH RECURSIVE line AS (
+            SELECT id, requested_by_id, forked_from_id, parent_id, continued_from_id
+            FROM runs_run WHERE id = run
+            UNION
+            SELECT r.id, r.requested_by_id, r.forked_from_id, r.parent_id, r.continued_from_id
+            FROM runs_run r JOIN line
+                ON r.id IN (line.forked_from_id, line.parent_id, line.continued_from_id)
+        )
+        SELECT FROM line WHERE requested_by_id = person);
+END $$;
+
 CREATE FUNCTION approvals_is_member(gate approvals_gate, person bigint) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
     SELECT EXISTS (
         SELECT FROM approvals_reviewer r JOIN console_user u ON u.id = r.person_id
         WHERE r.tenant = gate.tenant AND r.group = gate.group AND r.person_id = person
           AND u.is_active AND u.tenant = gate.tenant)
+        AND NOT approvals_requested_before(gate.run_id, person)
 $$;
 
 CREATE FUNCTION approvals_voices(gate approvals_gate) RETURNS integer
@@ -335,5 +352,5 @@ DROP TRIGGER approvals_clearance_birth ON approvals_clearance;
 DROP FUNCTION approvals_spend, approvals_guard_clearance, approvals_date_clearance,
     approvals_guard_decision, approvals_guard_policy, approvals_guard_gate,
     approvals_guard_new_gate, approvals_voices, approvals_is_member, approvals_is_sealed,
-    approvals_words, approvals_seal_of, placet_hmac_sha256;
+    approvals_requested_before, approvals_words, approvals_seal_of, placet_hmac_sha256;
 """

@@ -32,7 +32,9 @@ def first_match(candidates: list[Policy], *, tool: str, money: dict[str, Any]) -
     return None
 
 
-def why_held(policy: Policy | None, *, tool: str, money: dict[str, Any], requester_id: int) -> str:
+def why_held(
+    policy: Policy | None, *, tool: str, money: dict[str, Any], requesters: set[int]
+) -> str:
     """Why no gate can be opened, in words; empty when one can."""
     if policy is None:
         return (
@@ -41,7 +43,7 @@ def why_held(policy: Policy | None, *, tool: str, money: dict[str, Any], request
         )
     eligible = (
         Reviewer.objects.filter(tenant=policy.tenant, group=policy.group, person__is_active=True)
-        .exclude(person_id=requester_id)
+        .exclude(person_id__in=requesters)
         .count()
     )
     if eligible < policy.quorum:

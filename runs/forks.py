@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
 
@@ -49,6 +50,27 @@ def fork(*, run: Run, at: int, requested_by: Any, input: dict[str, Any] | None =
         made = _insert(run, at, declared, encoded, requested_by)
     transaction.on_commit(lambda: reach("committed:run.started"))
     return made
+
+
+def requesters_of(run_id: UUID) -> set[int]:
+    """Who requested a run, and the runs that it was forked from, also above its parents: the
+    database knows the same (`approvals_requested_before`)."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            WITH RECURSIVE line AS (
+                SELECT id, requested_by_id, forked_from_id, parent_id, continued_from_id
+                FROM runs_run WHERE id = %s
+                UNION
+                SELECT r.id, r.requested_by_id, r.forked_from_id, r.parent_id, r.continued_from_id
+                FROM runs_run r JOIN line
+                    ON r.id IN (line.forked_from_id, line.parent_id, line.continued_from_id)
+            )
+            SELECT DISTINCT requested_by_id FROM line
+            """,
+            [run_id],
+        )
+        return {row[0] for row in cursor.fetchall()}
 
 
 def check(*, run: Run, at: int) -> None:

@@ -8,9 +8,10 @@ import psycopg
 import pytest
 from django.db import DatabaseError
 
-from runs import schedules
+from approvals.errors import NotEligible
+from runs import forks, schedules
 from runs.models import Run, Signal, Step, new_id
-from tests.approvals.attacks import refusal
+from tests.approvals.attacks import forged, proper_seal, refusal
 from tests.harness import World, as_role
 from tests.steered import cancel, pause
 
@@ -117,3 +118,37 @@ def test_web_completes_no_step_by_sql_without_the_token(world: World, shown: str
                 " VALUES (%s, %s, %s, %s, '1', '')",
                 [new_id(), step.tenant, step.id, step.attempt],
             )
+
+
+def test_whoever_requested_a_run_does_not_consent_to_what_a_fork_of_it_pays(world: World) -> None:
+    run = world.start("paying", by=world.bob, amounts=[5000])
+    world.settle()
+    with as_role("placet_web"):
+        first = forks.fork(run=run, at=0, requested_by=world.alice)
+        made = forks.fork(run=first, at=0, requested_by=world.erin)
+    world.settle()
+    (gate,) = world.gates(made)
+    assert gate.requester_id == world.erin.pk
+    with pytest.raises(NotEligible, match="You requested a run that this one was forked from"):
+        world.decide(gate, world.bob)
+    seal = proper_seal(gate, world.bob)
+    said = refusal(world, "placet_web", forged(gate, world.bob, seal=seal))
+    assert "decision eligibility" in said
+    world.settle()
+    assert world.run_now(made).status == "waiting"
+    world.decide(gate, world.carol)
+    world.settle()
+    assert world.run_now(made).status == "succeeded"
+
+
+def test_a_fork_whose_requesters_are_all_who_could_consent_is_held_and_says_so(
+    world: World,
+) -> None:
+    run = world.start("paying", by=world.bob, amounts=[5000])
+    world.settle()
+    with as_role("placet_web"):
+        made = forks.fork(run=run, at=0, requested_by=world.carol)
+    world.settle()
+    assert world.gates(made) == []
+    step = Step.objects.get(run=made, is_money=True)
+    assert "in which 0 may decide about this request" in step.held_because
