@@ -109,12 +109,14 @@ class Deadline:
                 return
             self.has_overrun = True
         logger.error("%s did not leave when its time was over; its process ends.", self._tool.name)
+        # In a thread of its own, with a connection of its own: the others are still watched.
+        threading.Thread(target=self._end, args=[self.fired], daemon=True).start()
+
+    def _end(self, error: AttemptTimedOut) -> None:
         try:
-            # Who has lost the claim could write nothing, and would wait for a database in vain.
-            if not self.is_for_the_claim:
-                self._context.run(self._overrun, self.fired)
-        except BaseException as error:
-            logger.error("The outcome of %s was not recorded: %s", self._tool.name, error)
+            self._context.run(self._overrun, error)
+        except BaseException as failure:
+            logger.error("The outcome of %s was not recorded: %s", self._tool.name, failure)
         finally:
             connection.close()
             _end_process()

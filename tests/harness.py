@@ -59,6 +59,8 @@ def as_role(role: str) -> Iterator[None]:
     connection.close()
     url = _servers.admin_url if role == "postgres" else _servers.database_url(role)
     connection.settings_dict = {**was_before, **database(url)}
+    # Threads that begin meanwhile act under this role as well.
+    connections.databases["default"] = connection.settings_dict
     try:
         yield
     finally:

@@ -355,14 +355,14 @@ def book_once(call: Any, *, place: str) -> dict[str, Any]:
 )
 def charge_back(call: Any, *, iban: str, amount_minor: int, currency: str) -> dict[str, Any]:
     """Has money sent back, which moves money."""
-    note("charged-back", key=call.idempotency_key, amount_minor=amount_minor)
+    note_once("charged-back", call.idempotency_key, amount_minor=amount_minor)
     return {"back": amount_minor}
 
 
 @tool(effect="keyed", retry=SOON, undo="charge_back")
 def charge(call: Any, *, iban: str, amount_minor: int, currency: str) -> dict[str, Any]:
     """Counts as done; its undo needs a gate."""
-    note("charged", key=call.idempotency_key, amount_minor=amount_minor)
+    note_once("charged", call.idempotency_key, amount_minor=amount_minor)
     return {"charged": amount_minor}
 
 

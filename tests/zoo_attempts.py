@@ -100,10 +100,10 @@ def enrol(call: Any, *, name: str) -> str:
 @tool(effect="keyed", retry=SOON)
 def seat(call: Any, *, name: str, seats: int = 1) -> dict[str, Any]:
     """Books seats: of which it is always known whether it happened."""
-    if pop_switch("seat-later"):
-        raise RetryLater("the office is closed", 0.01)
     if pop_switch("seat-breaks"):
         raise ConnectionResetError("the line broke")
+    if pop_switch("seat-later"):
+        raise RetryLater("the office is closed", 0.01)
     _perform("seated", call, name=name, seats=seats)
     return {"name": name, "seats": seats}
 

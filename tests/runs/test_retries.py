@@ -148,7 +148,6 @@ def test_not_now_is_known_to_have_done_nothing_so_the_step_pauses(world: World) 
 def test_one_unknown_among_them_makes_it_a_doubt(world: World) -> None:
     run = call(world, "seat", name="x")
     set_switch("seat-breaks", 1)
-    world.settle()
     set_switch("seat-later", 99)
     step = come_to_rest(world, run)
     assert (step.status, step.failures, step.unknowns) == ("in_doubt", 3, 1)
