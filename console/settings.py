@@ -223,13 +223,16 @@ CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"redaction": {"()": "credentials.redaction.RedactionFilter"}},
+    "filters": {
+        "redaction": {"()": "credentials.redaction.RedactionFilter"},
+        "tokens": {"()": "console.addresses.TokenFilter"},
+    },
     "formatters": {"line": {"format": "%(levelname)s %(name)s: %(message)s"}},
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
             "formatter": "line",
-            "filters": ["redaction"],
+            "filters": ["redaction", "tokens"],
         }
     },
     "root": {"level": "INFO", "handlers": ["stderr"]},

@@ -32,6 +32,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import Link, SpanKind, Status
 
+from console.addresses import without_tokens
 from credentials import redaction
 from runs import telemetry as runs_telemetry
 
@@ -221,4 +222,5 @@ def _clean_value(key: str, value: Any) -> Any:
 
 
 def _clean_text(text: str) -> str:
-    return _QUERY.sub(r"\1", _USER_INFO.sub(r"\1", redaction.scrub_text(text)))
+    text = without_tokens(redaction.scrub_text(text))
+    return _QUERY.sub(r"\1", _USER_INFO.sub(r"\1", text))

@@ -55,3 +55,16 @@ def test_a_wrong_token_completes_nothing_and_tells_nothing(left: Run) -> None:
         assert callers.problem(answer) == (409, "completion-refused")
         assert answer.json()["detail"].startswith("This token completes nothing")
     assert not Completion.objects.exists()
+
+
+def test_no_log_and_no_trace_tells_a_token_that_is_still_good(
+    left: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    from console.telemetry import _clean_value
+
+    told = token()
+    # Refused for its body: Django logs the path, and the token has not been used.
+    assert callers.Caller().post(f"completions/{told}", {}).status_code == 422
+    assert "/api/v1/completions/..." in caplog.text
+    assert told not in caplog.text
+    assert _clean_value("url.path", f"/api/v1/completions/{told}") == "/api/v1/completions/..."
