@@ -4,7 +4,9 @@ First an exception is raised in the tool: in the main thread by a signal, which 
 from a sleep or a read, in other threads at the next line of Python; an `async def` is cancelled.
 A tool that is still there after `limits.TIMEOUT_GRACE_SECONDS` cannot be made to leave. Then a
 thread of this module records what is known of the attempt, and ends the process: its Celery
-parent starts another.
+parent starts another. Code that holds the interpreter's lock, such as a regular expression that
+never ends, lets no thread do that: in an executor a timer outside of Python ends its process, and
+the attempt is taken over like one whose executor died.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import ctypes
+import faulthandler
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +33,9 @@ from runs.claims import Held
 from runs.declare import Tool
 
 logger = logging.getLogger(__name__)
+
+HARD_SECONDS = 5.0
+"""After the grace, until a process of the executor is ended that no thread of Python can end."""
 
 ENDED_FOR_A_TIMEOUT = 75
 """The exit status of a process that had to be ended."""
@@ -73,6 +80,16 @@ class Deadline:
         self.was_raised = False
         self.is_over = False
         self.has_overrun = False
+
+    @property
+    def is_timed_outside(self) -> bool:
+        """In the worker Celery's own limit does it: a timer costs too much for each safe step."""
+        return self._tool.is_remote
+
+    @property
+    def hard_seconds(self) -> float:
+        """After which a process ends that no thread of Python could end."""
+        return self._tool.timeout_seconds + limits.TIMEOUT_GRACE_SECONDS + HARD_SECONDS
 
     def beat(self) -> None:
         """The tool has shown that it lives."""
@@ -196,6 +213,11 @@ class Watchdog:
             if signal.getsignal(signal.SIGALRM) is not _on_alarm:
                 signal.signal(signal.SIGALRM, _on_alarm)
         self._add(deadline)
+        is_timed = is_main and deadline.is_timed_outside
+        if is_timed:
+            faulthandler.dump_traceback_later(
+                deadline.hard_seconds, exit=True, file=sys.__stderr__ or sys.stderr
+            )
         try:
             yield deadline
         finally:
@@ -203,6 +225,8 @@ class Watchdog:
                 deadline.leave()
             finally:
                 deadline.is_over = True
+                if is_timed:
+                    faulthandler.cancel_dump_traceback_later()
                 if is_main:
                     _in_main = outer
                 with self._changed:

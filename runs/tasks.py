@@ -6,7 +6,10 @@ from uuid import UUID
 
 from celery import shared_task
 
-from runs import completions, effects, settlements, worker
+from runs import completions, effects, limits, settlements, worker
+
+EXECUTE_SECONDS = limits.MAX_TIMEOUT_SECONDS + limits.SLICE_SECONDS + 60
+"""Celery's own limit, above the longest attempt: each attempt has a limit of its own."""
 
 
 @shared_task(name="runs.advance", ignore_result=True)
@@ -14,7 +17,7 @@ def advance(run_id: str) -> None:
     worker.drain(UUID(run_id))
 
 
-@shared_task(name="runs.execute", ignore_result=True)
+@shared_task(name="runs.execute", ignore_result=True, time_limit=EXECUTE_SECONDS)
 def execute(step_id: str) -> None:
     completions.carry_out_one(UUID(step_id))
     settlements.carry_out_one(UUID(step_id))

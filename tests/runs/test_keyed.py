@@ -79,9 +79,9 @@ def test_a_tool_that_does_not_is_found_out(world: World, how: str, why: str) -> 
     def pretends(call: Any) -> int:
         seen = ledger("pretended")
         known = any(entry["key"] == call.idempotency_key for entry in seen)
-        if how == "always" or (how == "first only" and not seen) or (how == "by chance"):
-            if not (how == "by chance" and known):
-                note("pretended", key=call.idempotency_key)
+        is_made = {"always": True, "never": False, "first only": not seen, "by chance": not known}
+        if is_made[how]:
+            note("pretended", key=call.idempotency_key)
         return call.attempt if how == "by chance" else 0
 
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -142,3 +144,48 @@ def test_a_tool_that_beats_may_take_longer(world: World, ended: Ended) -> None:
     run = call(world, "beat", beats=8, then=0)
     come_to_rest(world, run)
     assert (world.result(run), ended.times) == (8, 0)
+
+
+HOLDS_THE_LOCK = """
+import re, os
+os.environ["DJANGO_SETTINGS_MODULE"] = "console.settings"
+import django
+django.setup()
+from runs import deadlines, limits
+from runs.claims import Held
+from runs.declare import tool
+from runs.models import new_id
+limits.TIMEOUT_GRACE_SECONDS = deadlines.HARD_SECONDS = 0.2
+
+@tool(effect="keyed", timeout=0.2)
+def endless(call):
+    re.match(r"(a+)+$", "a" * 64 + "b")
+
+print("it begins", flush=True)
+deadline = deadlines.Deadline(endless, lambda error: None, Held("step", new_id(), 1))
+with deadlines.watchdog.watching(deadline):
+    endless.function(None)
+"""
+
+
+def test_a_tool_that_lets_no_thread_run_loses_its_process_as_well() -> None:
+    began = time.monotonic()
+    ended = subprocess.run(
+        [sys.executable, "-c", HOLDS_THE_LOCK],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stdout == "it begins\n"
+    assert ended.returncode != 0
+    assert "Timeout" in ended.stderr and "endless" in ended.stderr
+    assert time.monotonic() - began < 30
+
+
+def test_celery_leaves_an_executor_more_time_than_any_attempt_takes() -> None:
+    from console.celery import app
+    from runs import tasks
+
+    assert tasks.execute.time_limit > limits.MAX_TIMEOUT_SECONDS
+    assert app.conf.task_time_limit > limits.MAX_LOCAL_TIMEOUT_SECONDS + limits.SLICE_SECONDS
