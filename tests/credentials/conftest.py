@@ -24,11 +24,11 @@ def declared(servers: Servers) -> None:
 
 @pytest.fixture
 def room(world: World, declared: None) -> Iterator[World]:
-    """A world whose executor can ask the vault, and whose payments by `wire` need one person."""
+    """A world whose executor can ask the vault, and whose payments by `wire_out` need one person."""
     from credentials.broker import VaultProvider
     from runs import effects
 
-    world.policy(tool="wire")
+    world.policy(tool="wire_out")
     effects.plug_credentials(VaultProvider())
     yield world
     effects.plug_credentials(None)
@@ -52,7 +52,7 @@ def claimed(room: World, secret: Secret) -> ClaimedStep:
 
 @pytest.fixture
 def cleared(room: World, secret: Secret) -> ClaimedStep:
-    """A claimed step of `wire`, to which Bob consented."""
+    """A claimed step of `wire_out`, to which Bob consented."""
     from tests.credentials.room import claim_cleared
 
     return claim_cleared(room)

@@ -22,7 +22,7 @@ CANARY = "sk_canary_9b2e/+/77=="
 
 def declare_tools() -> None:
     """Registers the tools of these tests, as those of any author are."""
-    assert tools.wire.is_remote
+    assert tools.wire_out.is_remote
     with as_role("placet_owner"):
         registry.register(registry.collect())
 
@@ -48,7 +48,7 @@ def make_secret(room: World) -> Secret:
             description="The key of the bank",
             person=room.erin,
         )
-        for tool in ("read_balance", "blab", "wire"):
+        for tool in ("read_balance", "blab", "wire_out"):
             grant_scope(tenant=room.tenant, tool=tool, secret=made, person=room.erin)
     return made
 

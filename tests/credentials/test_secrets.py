@@ -111,11 +111,11 @@ def test_a_process_without_identity_cannot_write(room: World, process: str) -> N
 
 def test_granting_twice_is_granting_once_and_revoking_ends_it(room: World, secret: Secret) -> None:
     with acting_as(room.servers, "web"):
-        first = Scope.objects.get(tool="wire")
-        again = grant_scope(tenant=room.tenant, tool="wire", secret=secret, person=room.alice)
+        first = Scope.objects.get(tool="wire_out")
+        again = grant_scope(tenant=room.tenant, tool="wire_out", secret=secret, person=room.alice)
         assert (again, again.granted_by) == (first, room.erin)
         revoke_scope(again)
-        assert not Scope.objects.filter(tool="wire").exists()
+        assert not Scope.objects.filter(tool="wire_out").exists()
 
 
 def test_no_scope_for_a_tool_that_nobody_declared_or_a_secret_of_others(
@@ -125,7 +125,7 @@ def test_no_scope_for_a_tool_that_nobody_declared_or_a_secret_of_others(
         with pytest.raises(InvalidScope, match="No tool called 'wyre' is registered"):
             grant_scope(tenant=room.tenant, tool="wyre", secret=secret, person=room.erin)
         with pytest.raises(InvalidScope, match="That secret belongs to another tenant"):
-            grant_scope(tenant="other", tool="wire", secret=secret, person=room.erin)
+            grant_scope(tenant="other", tool="wire_out", secret=secret, person=room.erin)
 
 
 def test_the_database_refuses_a_path_that_is_none(room: World) -> None:

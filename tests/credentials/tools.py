@@ -43,7 +43,7 @@ def blab(call: Any, *, how: str) -> Any:
     secret="bank/payments",
     retry=SOON,
 )
-def wire(call: Any, *, iban: str, amount_minor: int, currency: str) -> dict[str, Any]:
+def wire_out(call: Any, *, iban: str, amount_minor: int, currency: str) -> dict[str, Any]:
     """Moves money with a key."""
     if pop_switch("wire-fails"):
         raise RuntimeError("the bank is out of order")
@@ -67,4 +67,6 @@ def blabbing(run: Any, *, how: str) -> Any:
 @workflow("wiring", version=1)
 def wiring(run: Any, *, amount_minor: int) -> Any:
     """Wires one amount."""
-    return run.call(wire, iban="GB29NWBK60161331926819", amount_minor=amount_minor, currency="EUR")
+    return run.call(
+        wire_out, iban="GB29NWBK60161331926819", amount_minor=amount_minor, currency="EUR"
+    )
