@@ -9,7 +9,7 @@ from typing import Any
 from runs import Money, Refusal, Retry, tool, workflow
 from tests.zoo import note, pop_switch
 
-SOON = Retry(attempts=2, base_seconds=0.01, cap_seconds=0.01)
+SOON = Retry(attempts=2, base_seconds=0.01, cap_seconds=0.01, spent="fail")
 
 
 @tool(effect="safe", secret="bank/payments", retry=SOON)

@@ -8,7 +8,7 @@ from typing import Any
 
 from runs import Retry, tool, workflow
 
-TWICE = Retry(attempts=2, base_seconds=0.01, cap_seconds=0.01)
+TWICE = Retry(attempts=2, base_seconds=0.01, cap_seconds=0.01, spent="fail")
 
 
 class Unprintable(Exception):

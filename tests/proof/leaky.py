@@ -22,8 +22,8 @@ from opentelemetry import trace
 from runs import Money, Refusal, Retry, StepError, tool, workflow
 
 SECRET = "proof/canary"
-ONCE = Retry(attempts=1)
-TWICE = Retry(attempts=2, base_seconds=0.01, cap_seconds=0.01)
+ONCE = Retry(attempts=1, spent="fail")
+TWICE = Retry(attempts=2, base_seconds=0.01, cap_seconds=0.01, spent="fail")
 Fields = dict[str, str]
 
 
