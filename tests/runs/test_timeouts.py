@@ -73,7 +73,7 @@ def test_an_async_tool_is_cancelled(world: World, ended: Ended) -> None:
 
 
 def test_a_tool_in_another_thread_is_interrupted_as_well(world: World, ended: Ended) -> None:
-    run = call(world, "oversleep", seconds=0.8)
+    run = call(world, "oversleep", seconds=0.5)
 
     def play() -> None:
         come_to_rest(world, run)
@@ -83,6 +83,7 @@ def test_a_tool_in_another_thread_is_interrupted_as_well(world: World, ended: En
     threaded.start()
     threaded.join(20)
     assert [step.status for step in world.steps(run)] == ["in_doubt"]
+    assert ended.times == 0
 
 
 def test_a_tool_that_is_in_time_is_left_alone(world: World, ended: Ended) -> None:
