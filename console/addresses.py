@@ -17,7 +17,12 @@ class TokenFilter(logging.Filter):
     """Django logs the path of each call that it refuses, and a refused token may still be good."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage() if record.args else str(record.msg)
+        try:
+            message = record.getMessage() if record.args else str(record.msg)
+        except Exception:
+            # A line that does not fit its arguments is the handler's matter; it must not
+            # become an error of whoever logs it.
+            return True
         if "/completions/" in message:
             record.msg, record.args = without_tokens(message), None
         return True

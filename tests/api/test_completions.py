@@ -68,3 +68,12 @@ def test_no_log_and_no_trace_tells_a_token_that_is_still_good(
     assert "/api/v1/completions/..." in caplog.text
     assert told not in caplog.text
     assert _clean_value("url.path", f"/api/v1/completions/{told}") == "/api/v1/completions/..."
+
+
+def test_a_line_that_does_not_fit_its_arguments_is_no_error_of_who_logs_it() -> None:
+    import logging
+
+    from console.addresses import TokenFilter
+
+    broken = logging.LogRecord("x", logging.WARNING, "", 0, "broken %d", ("text",), None)
+    assert TokenFilter().filter(broken)
