@@ -265,9 +265,7 @@ def _check_class(
     if effect not in EFFECTS:
         raise ValueError(f"effect={effect!r}: it must be one of {', '.join(EFFECTS)}.")
     if money is not None and effect == "safe":
-        raise ValueError(
-            "A tool that moves money is not safe: declare it keyed, probed or once."
-        )
+        raise ValueError("A tool that moves money is not safe: declare it keyed, probed or once.")
     if (effect == "probed") != (probe is not None):
         raise ValueError("A probed tool has a probe=, and no other tool has one.")
     if undo is not None and effect == "safe":

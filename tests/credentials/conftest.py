@@ -24,7 +24,7 @@ def declared(servers: Servers) -> None:
 
 @pytest.fixture
 def room(world: World, declared: None) -> Iterator[World]:
-    """A world whose executor can ask the vault, and whose payments by `wire_out` need one person."""
+    """A world whose executor can ask the vault; payments by `wire_out` need one person."""
     from credentials.broker import VaultProvider
     from runs import effects
 
