@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 
-from runs import dispatch, journal, lifecycle
+from runs import lifecycle
+from runs.births import insert_run
 from runs.claims import Held
-from runs.models import Claim, Run
+from runs.models import Run
 from runs.points import reach
 from runs.transitions import endings
 
@@ -22,27 +21,18 @@ def go_on(claim: Held, run: Run, input: dict[str, Any]) -> UUID:
     declared = lifecycle.get_workflow(run.workflow)
     encoded = lifecycle.checked_input(declared, input)
     with transaction.atomic():
-        successor = Run.objects.create(
+        successor = insert_run(
             tenant=run.tenant,
-            workflow=run.workflow,
-            version=declared.version,
-            input=encoded,
+            declared=declared,
+            encoded=encoded,
             requested_by_id=run.requested_by_id,
-            seed=os.urandom(16),
+            actor="worker",
+            said={"continued_from": str(run.id)},
             continued_from_id=run.id,
             depth=run.depth,
         )
-        Claim.objects.create(run=successor, tenant=run.tenant)
         endings.end_as_continued(claim, successor.id)
         _forward_mail(run.id, successor.id)
-        body = {
-            "workflow": run.workflow,
-            "version": declared.version,
-            "input": hashlib.sha256(encoded).hexdigest(),
-            "continued_from": str(run.id),
-        }
-        journal.append(successor.id, "run.started", body, actor="worker")
-        dispatch.hint("runs", successor.id)
     reach("committed:run.continued")
     return UUID(str(successor.id))
 

@@ -6,17 +6,17 @@ keys of their own, because keys are made from the id of the run.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
 
-from runs import canonical, dispatch, journal, positions
+from runs import canonical, journal, positions
+from runs.births import insert_run
 from runs.claims import Held
 from runs.errors import ForkRefused
 from runs.lifecycle import checked_input, get_workflow
-from runs.models import Claim, Event, Run, Step, WorkflowDeclaration, new_id
+from runs.models import Event, Run, Step, new_id
 from runs.points import reach
 
 OUTCOMES = (Step.Status.SUCCEEDED, Step.Status.FAILED, Step.Status.DENIED)
@@ -47,7 +47,21 @@ def fork(*, run: Run, at: int, requested_by: Any, input: dict[str, Any] | None =
     declared = get_workflow(run.workflow)
     encoded = bytes(run.input) if input is None else checked_input(declared, input)
     with transaction.atomic():
-        made = _insert(run, at, declared, encoded, requested_by)
+        made = insert_run(
+            tenant=run.tenant,
+            declared=declared,
+            encoded=encoded,
+            requested_by_id=requested_by.pk,
+            actor=requested_by.get_username(),
+            said={
+                "requested_by": requested_by.get_username(),
+                "forked_from": str(run.pk),
+                "forked_at": at,
+            },
+            seed=bytes(run.seed),
+            forked_from=run,
+            forked_at=at,
+        )
     transaction.on_commit(lambda: reach("committed:run.started"))
     return made
 
@@ -130,33 +144,6 @@ def _effective(run: Run, steps: dict[int, Step]) -> dict[int, Step]:
         if positions.original(step.position) in last:
             last[positions.original(step.position)] = step
     return last
-
-
-def _insert(
-    run: Run, at: int, declared: WorkflowDeclaration, encoded: bytes, requested_by: Any
-) -> Run:
-    made = Run.objects.create(
-        tenant=run.tenant,
-        workflow=declared.name,
-        version=declared.version,
-        input=encoded,
-        requested_by=requested_by,
-        seed=bytes(run.seed),
-        forked_from=run,
-        forked_at=at,
-    )
-    Claim.objects.create(run=made, tenant=run.tenant)
-    body = {
-        "workflow": declared.name,
-        "version": declared.version,
-        "input": hashlib.sha256(encoded).hexdigest(),
-        "requested_by": requested_by.get_username(),
-        "forked_from": str(run.pk),
-        "forked_at": at,
-    }
-    journal.append(made.pk, "run.started", body, actor=requested_by.get_username())
-    dispatch.hint("runs", made.pk)
-    return made
 
 
 def copy_once(claim: Held, run: Run) -> None:

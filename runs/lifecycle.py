@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from runs import canonical, dispatch, journal, limits, schemas
+from runs import canonical, limits, schemas
+from runs.births import insert_run
 from runs.clock import database_now
 from runs.errors import (
     IdempotencyMismatch,
@@ -17,7 +16,7 @@ from runs.errors import (
     NotCanonical,
     UnknownWorkflow,
 )
-from runs.models import Claim, Run, WorkflowDeclaration
+from runs.models import Run, WorkflowDeclaration
 from runs.points import reach
 
 
@@ -46,11 +45,13 @@ def start_run(
     deadline_at = _deadline(deadline_seconds)
     try:
         with transaction.atomic():
-            run = _insert(
-                tenant,
-                declared,
-                encoded,
-                requested_by,
+            run = insert_run(
+                tenant=tenant,
+                declared=declared,
+                encoded=encoded,
+                requested_by_id=requested_by.pk,
+                actor=requested_by.get_username(),
+                said={"requested_by": requested_by.get_username()},
                 idempotency_key=idempotency_key,
                 deadline_at=deadline_at,
             )
@@ -74,37 +75,6 @@ def _deadline(seconds: int | None) -> datetime | None:
     if not 1 <= seconds <= longest:
         raise InvalidInput([("", f"A deadline is 1 to {longest} seconds after the start.")])
     return database_now() + timedelta(seconds=seconds)
-
-
-def _insert(
-    tenant: str,
-    declared: WorkflowDeclaration,
-    encoded: bytes,
-    requested_by: Any,
-    *,
-    idempotency_key: str | None,
-    deadline_at: datetime | None,
-) -> Run:
-    run = Run.objects.create(
-        tenant=tenant,
-        workflow=declared.name,
-        version=declared.version,
-        input=encoded,
-        requested_by=requested_by,
-        idempotency_key=idempotency_key,
-        deadline_at=deadline_at,
-        seed=os.urandom(16),
-    )
-    Claim.objects.create(run=run, tenant=tenant)
-    body = {
-        "workflow": declared.name,
-        "version": declared.version,
-        "input": hashlib.sha256(encoded).hexdigest(),
-        "requested_by": requested_by.get_username(),
-    }
-    journal.append(run.id, "run.started", body, actor=requested_by.get_username())
-    dispatch.hint("runs", run.id)
-    return run
 
 
 def get_workflow(name: str) -> WorkflowDeclaration:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
 
-from runs import canonical, dispatch, journal
+from runs import canonical
+from runs.births import insert_run
 from runs.errors import Refused
 from runs.lifecycle import checked_input, get_workflow
-from runs.models import Claim, Run, Schedule, WorkflowDeclaration
+from runs.models import Run, Schedule
 
 
 def refusal(schedule: Schedule) -> str:
@@ -28,25 +27,13 @@ def refusal(schedule: Schedule) -> str:
 
 def start(schedule: Schedule, at: datetime, *, requested_by_id: Any, actor: str) -> Run:
     """Starts the run of a tick inside the caller's transaction, which has locked the schedule."""
-    declared: WorkflowDeclaration = get_workflow(schedule.workflow)
-    run = Run.objects.create(
+    return insert_run(
         tenant=schedule.tenant,
-        workflow=declared.name,
-        version=declared.version,
-        input=bytes(schedule.input),
+        declared=get_workflow(schedule.workflow),
+        encoded=bytes(schedule.input),
         requested_by_id=requested_by_id,
-        seed=os.urandom(16),
+        actor=actor,
+        said={"schedule": schedule.name, "scheduled_for": at.isoformat()},
         schedule=schedule,
         scheduled_for=at,
     )
-    Claim.objects.create(run=run, tenant=schedule.tenant)
-    body = {
-        "workflow": declared.name,
-        "version": declared.version,
-        "input": hashlib.sha256(bytes(schedule.input)).hexdigest(),
-        "schedule": schedule.name,
-        "scheduled_for": at.isoformat(),
-    }
-    journal.append(run.id, "run.started", body, actor=actor)
-    dispatch.hint("runs", run.id)
-    return run
