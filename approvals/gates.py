@@ -21,8 +21,9 @@ from approvals.models import Clearance, Decision, Gate, Policy, Reviewer
 from runs import canonical, dispatch, forks, journal, transitions
 from runs.clock import database_now
 from runs.errors import ClaimMissed
-from runs.models import Claim, Step
+from runs.models import Step
 from runs.points import reach
+from runs.transitions import rows
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +37,13 @@ def keep(step_id: UUID) -> bool:
 
 def _keep(step_id: UUID) -> bool:
     with transaction.atomic():
-        step = Step.objects.select_related("run", "declaration").filter(pk=step_id).first()
-        if step is None or not step.is_money:
+        try:
+            rows.lock_run_of(step_id)
+        except ClaimMissed:
             return False
-        Claim.objects.select_for_update(no_key=True).get(run_id=step.run_id)
-        step.refresh_from_db()
+        step = Step.objects.select_related("run", "declaration").get(pk=step_id)
+        if not step.is_money:
+            return False
         gate = Gate.objects.select_for_update(no_key=True).filter(step=step).first()
         if gate is None:
             return step.status == Step.Status.HELD and _open(step)
@@ -142,7 +145,10 @@ def _close(gate: Gate, step: Step) -> bool:
         return False
     if step.status != Step.Status.HELD:
         return _end(gate, step, Gate.Status.WITHDRAWN)
-    if (denial := gate.decisions.filter(verdict=Decision.Verdict.DENY).first()) is not None:
+    decisions = list(gate.decisions.all())
+    denials = [one for one in decisions if one.verdict == Decision.Verdict.DENY]
+    if denials:
+        denial = min(denials, key=lambda one: one.decided_at)
         message = f"{_username(denial.person_id)} denied it: {denial.reason}"
         _deny(gate, step, Gate.Status.DENIED, {"kind": "Denied", "message": message})
     elif gate.expires_at <= database_now():

@@ -19,8 +19,9 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from runs import holders, prepared
+from runs import holders, journal, prepared
 from runs.errors import Fenced
+from runs.models import Run
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ TAKE_RUN = """
     SET status = 'running', started_at = coalesce(r.started_at, clock_timestamp()),
         waiting_for = '', waiting_since = NULL, wake_at = NULL, error = NULL
     FROM taken WHERE r.id = taken.run_id
-    RETURNING taken.fence, taken.last_seq, taken.deaths
-"""
+    RETURNING taken.fence, taken.last_seq, taken.deaths, {columns}
+""".replace("{columns}", journal.RUN_COLUMNS)
 NEXT_READY = """
     SELECT c.run_id FROM runs_run r JOIN runs_claim c ON c.run_id = r.id
     WHERE r.status = 'ready' AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
@@ -82,6 +83,8 @@ class Held:
     """Of a run: workers that were lost one after the other, with nothing done in between."""
     last_seq: int = 0
     """How many events the run's journal had when it was claimed."""
+    run: Run | None = None
+    """Of a run: its row, as it was when it was claimed."""
 
     @property
     def age_seconds(self) -> float:
@@ -115,7 +118,8 @@ def take_run(run_id: UUID) -> Held | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    return Held("run", run_id, row[0], last_seq=row[1], deaths=row[2])
+    fence, last_seq, deaths, *columns = row
+    return Held("run", run_id, fence, last_seq=last_seq, deaths=deaths, run=journal.run_of(columns))
 
 
 def next_ready() -> UUID | None:
@@ -135,8 +139,9 @@ class Keeper:
 
     def __init__(self) -> None:
         self._held: set[Held] = set()
-        self._changed = threading.Condition()
+        self._changed = threading.Lock()
         self._pid = 0
+        self._thread: threading.Thread | None = None
 
     @contextmanager
     def keeping(self, held: Held) -> Iterator[Held]:
@@ -151,32 +156,46 @@ class Keeper:
                 self._held.discard(held)
 
     def _start(self) -> None:
-        if self._pid == os.getpid():
-            return
-        self._pid = os.getpid()
-        self._held.clear()
-        threading.Thread(target=self._renew_for_ever, name="claim-keeper", daemon=True).start()
+        if self._pid != os.getpid():
+            self._pid, self._thread = os.getpid(), None
+            self._held.clear()
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._renew_for_ever, name="claim-keeper", daemon=True
+            )
+            self._thread.start()
+
+    def replace_thread(self) -> None:
+        """Lets another thread, with a connection of its own, renew from the next claim on: for
+        tests, which act under one role after the other."""
+        self._thread = None
 
     def _renew_for_ever(self) -> None:
         while True:
             time.sleep(settings.PLACET_CLAIM_SECONDS / 6)
+            if self._thread is not threading.current_thread():
+                break
             with self._changed:
                 due = [h for h in self._held if h.age_seconds >= settings.PLACET_CLAIM_SECONDS / 3]
             for held in due:
                 self._renew(held)
+        connection.close()
 
     def _renew(self, held: Held) -> None:
-        sent_at = time.monotonic()
-        try:
-            with prepared.cursor() as cursor:
-                cursor.execute(
-                    RENEW[held.kind], [settings.PLACET_CLAIM_SECONDS, held.id, held.fence]
-                )
-                held.was_taken = cursor.rowcount != 1
-            held.renewed_at = sent_at
-        except Exception as error:
-            logger.warning("The claim on %s %s was not renewed: %s", held.kind, held.id, error)
-            connection.close()
+        """Tries twice: the connection may have been cut since the last renewal."""
+        for _ in range(2):
+            sent_at = time.monotonic()
+            try:
+                with prepared.cursor() as cursor:
+                    cursor.execute(
+                        RENEW[held.kind], [settings.PLACET_CLAIM_SECONDS, held.id, held.fence]
+                    )
+                    held.was_taken = cursor.rowcount != 1
+                held.renewed_at = sent_at
+                break
+            except Exception as error:
+                logger.warning("The claim on %s %s was not renewed: %s", held.kind, held.id, error)
+                connection.close()
         if held.is_lost:
             logger.error("fenced: the claim on %s %s is lost.", held.kind, held.id)
 

@@ -6,6 +6,7 @@ import hashlib
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, get_type_hints
 
 import pydantic
@@ -128,7 +129,7 @@ class Tool:
             "effect": self.effect,
             "money": money,
             "secret": self.secret,
-            "schema": self.arguments_model.model_json_schema(),
+            "schema": _schema(self.arguments_model),
         } | self._way_back()
 
     def _way_back(self) -> dict[str, str]:
@@ -306,6 +307,11 @@ def _model(function: Callable[..., Any], name: str) -> type[pydantic.BaseModel]:
     }
     config = pydantic.ConfigDict(extra="forbid", strict=True)
     return pydantic.create_model(name, __config__=config, **fields)
+
+
+@cache
+def _schema(model: type[pydantic.BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def _validated(model: type[pydantic.BaseModel], name: str, given: dict[str, Any]) -> dict[str, Any]:

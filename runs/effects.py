@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from psycopg.errors import RaiseException
 
-from runs import attempting, claims, holders, limits, transitions
+from runs import attempting, claims, completions, holders, limits, settlements, transitions
 from runs.claims import Held
 from runs.deadlines import Overrun
 from runs.declare import TOOLS
@@ -37,6 +37,7 @@ __all__ = [
     "next_due",
     "plug_credentials",
     "plug_verifier",
+    "settle",
 ]
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,17 @@ def drain(first: UUID | None = None, *, seconds: float = limits.SLICE_SECONDS) -
             missed.add(step_id)
         step_id = next_due(missed) if time.monotonic() < until else None
     return count
+
+
+def settle(step_id: UUID) -> bool:
+    """Carries out what people, or the outside, have said of a step that waits for it; False where
+    there is nothing to carry out, which costs one look."""
+    status = Step.objects.filter(pk=step_id).values_list("status", flat=True).first()
+    if status == Step.Status.WAITING:
+        return completions.carry_out_one(step_id)
+    if status in settlements.ANSWERS:
+        return settlements.carry_out_one(step_id)
+    return False
 
 
 def next_due(but: set[UUID] | None = None) -> UUID | None:

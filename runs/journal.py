@@ -6,6 +6,7 @@ whoever writes them: worker, executor, gatekeeper or web.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,18 +18,16 @@ from runs.errors import Fenced
 from runs.models import Run
 from runs.telemetry import current_trace_id
 
-NEXT_SEQ = """
-    UPDATE runs_claim SET last_seq = last_seq + 1 WHERE run_id = %s RETURNING last_seq, tenant
-"""
-NEXT_SEQ_FENCED = """
-    UPDATE runs_claim SET last_seq = last_seq + 1
-    WHERE run_id = %s AND fence = %s AND expires_at > clock_timestamp()
-    RETURNING last_seq, tenant
-"""
-INSERT_EVENT = """
+# The claim row is locked and counts on, and the event is there, in one round trip.
+APPEND = """
+    WITH head AS (
+        UPDATE runs_claim SET last_seq = last_seq + 1 WHERE run_id = %s RETURNING last_seq, tenant
+    )
     INSERT INTO runs_event (tenant, run_id, seq, kind, position, actor, body, trace_id)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+    SELECT tenant, %s, last_seq, %s, %s::integer, %s, %s, %s FROM head RETURNING seq, tenant
 """
+IF_HELD = "run_id = %s AND fence = %s AND expires_at > clock_timestamp()"
+APPEND_FENCED = APPEND.replace("run_id = %s", IF_HELD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,28 +66,14 @@ def append(
     With a `fence`, only for the holder of that fence whose claim is still running:
     raises `Fenced` otherwise. Takes the lock on the run's claim row in any case.
     """
+    statement, holder = (APPEND, []) if fence is None else (APPEND_FENCED, [fence])
+    encoded, trace = canonical.encode(body), current_trace_id.get()
     with prepared.cursor() as cursor:
-        if fence is None:
-            cursor.execute(NEXT_SEQ, [run_id])
-        else:
-            cursor.execute(NEXT_SEQ_FENCED, [run_id, fence])
+        cursor.execute(statement, [run_id, *holder, run_id, kind, position, actor, encoded, trace])
         row = cursor.fetchone()
-        if row is None:
-            raise Fenced(f"The claim on run {run_id} with fence {fence} is lost.")
-        seq, tenant = row
-        cursor.execute(
-            INSERT_EVENT,
-            [
-                tenant,
-                run_id,
-                seq,
-                kind,
-                position,
-                actor,
-                canonical.encode(body),
-                current_trace_id.get(),
-            ],
-        )
+    if row is None:
+        raise Fenced(f"The claim on run {run_id} with fence {fence} is lost.")
+    seq, tenant = row
     dispatch.show(tenant, "run", run_id, seq)
     return int(seq)
 
@@ -149,16 +134,21 @@ def _json(value: Any) -> Any:
 
 
 _OF_RUN = [field.attname for field in Run._meta.concrete_fields]
-_LOAD_RUN = f"SELECT {', '.join(_OF_RUN)} FROM runs_run WHERE id = %s"
+RUN_COLUMNS = ", ".join(f"r.{name}" for name in _OF_RUN)
 
 
 def load_run(run_id: UUID) -> Run:
     """The row of a run, without what Django needs to put the question together each time."""
     with prepared.cursor() as cursor:
-        cursor.execute(_LOAD_RUN, [run_id])
+        cursor.execute(f"SELECT {RUN_COLUMNS} FROM runs_run r WHERE r.id = %s", [run_id])
         row = cursor.fetchone()
     if row is None:
         raise Run.DoesNotExist(f"There is no run {run_id}.")
+    return run_of(row)
+
+
+def run_of(row: Sequence[Any]) -> Run:
+    """The run whose `RUN_COLUMNS` a statement returned."""
     run = Run.from_db(DEFAULT_DB_ALIAS, _OF_RUN, row)
     run.error, run.ending = _json(run.error), _json(run.ending)
     return run

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from runs import canonical, continuations, journal, limits
+from runs import canonical, continuations, journal, limits, prepared
 from runs.errors import (
     AlreadyEnded,
     IdempotencyMismatch,
@@ -75,7 +75,7 @@ def put(
     """What signals and answers share; see `send_signal`."""
     encoded = _encoded(payload)
     run_id = continuations.newest(run_id)
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transaction.atomic(), prepared.cursor() as cursor:
         if not Claim.objects.select_for_update(no_key=True).filter(run_id=run_id, tenant=tenant):
             raise UnknownRun(f"There is no run {run_id}.")
         before = dedup_key and _sent_before(run_id, dedup_key)
@@ -150,7 +150,7 @@ class Message:
 
 def oldest_in(run_id: UUID, name: str) -> Message | None:
     """The oldest message of that name that the run has not taken."""
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(
             "SELECT id, payload FROM runs_signal"
             " WHERE run_id = %s AND name = %s AND taken_at IS NULL"

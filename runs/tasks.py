@@ -6,7 +6,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from runs import completions, effects, limits, settlements, worker
+from runs import effects, limits, worker
 
 EXECUTE_SECONDS = limits.MAX_TIMEOUT_SECONDS + limits.SLICE_SECONDS + 60
 """Celery's own limit, above the longest attempt: each attempt has a limit of its own."""
@@ -19,6 +19,5 @@ def advance(run_id: str) -> None:
 
 @shared_task(name="runs.execute", ignore_result=True, time_limit=EXECUTE_SECONDS)
 def execute(step_id: str) -> None:
-    completions.carry_out_one(UUID(step_id))
-    settlements.carry_out_one(UUID(step_id))
+    effects.settle(UUID(step_id))
     effects.drain(UUID(step_id))

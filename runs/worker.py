@@ -76,7 +76,7 @@ def advance(run_id: UUID) -> bool:
 
 
 def _slice(claim: Held) -> None:
-    run = journal.load_run(claim.id)
+    run = claim.run or journal.load_run(claim.id)
     attributes = {
         "gen_ai.operation.name": "invoke_workflow",
         "gen_ai.workflow.name": run.workflow,

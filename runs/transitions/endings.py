@@ -78,18 +78,21 @@ def _end(
 ) -> None:
     cursor.execute(
         """
-        UPDATE runs_run SET status = %s, result = %s, error = %s,
+        UPDATE runs_run r SET status = %s, result = %s, error = %s,
             finished_at = clock_timestamp(), waiting_for = '', waiting_since = NULL,
             wake_at = NULL
-        WHERE id = %s AND status = 'running' RETURNING tenant
+        WHERE r.id = %s AND r.status = 'running'
+        RETURNING parent_id IS NOT NULL OR continued_from_id IS NOT NULL
+            OR EXISTS (SELECT FROM runs_run c WHERE c.tenant = r.tenant AND c.parent_id = r.id)
         """,
         [status, result, rows.as_json(error), claim.id],
     )
-    rows.one(cursor, "run", claim.id)
+    has_family = rows.one(cursor, "run", claim.id)
     rows.let_go(cursor, claim)
     # Before the family is told, which commits more.
     transaction.on_commit(lambda: reach(f"committed:run.{status}"))
-    transaction.on_commit(lambda: _tell_family(claim.id), robust=True)
+    if has_family:
+        transaction.on_commit(lambda: _tell_family(claim.id), robust=True)
 
 
 def _tell_family(run_id: UUID) -> None:

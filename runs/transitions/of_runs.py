@@ -58,6 +58,16 @@ RECORD = """
     SELECT head.tenant, event.seq, {asked}
     FROM head, step, event, runs_run r WHERE r.id = %(run)s
 """.replace("{asked}", rows.ASKED)
+# The same, with the message that the step takes: only while it lies in the mailbox. Nobody but
+# the holder of the run's claim takes any, so what `head` saw is what is taken.
+HELD = "WHERE run_id = %(run)s AND fence = %(fence)s AND expires_at > clock_timestamp()"
+LIES_THERE = "id = %(takes)s AND run_id = %(run)s AND taken_at IS NULL"
+TAKE = f"""mail AS (
+        UPDATE runs_signal SET taken_at = %(position)s FROM head WHERE {LIES_THERE}
+    ), step AS ("""
+RECORD_TAKING = RECORD.replace(
+    HELD, f"{HELD} AND EXISTS (SELECT FROM runs_signal WHERE {LIES_THERE})"
+).replace("step AS (", TAKE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,17 +114,7 @@ class Declared:
 def record(claim: Held, recording: Recording) -> str:
     """Commits one step of a worker, and the message that it takes from the run's mailbox;
     returns what people have asked of the run: `terminate`, `pause`, `cancel`, or nothing."""
-    if recording.takes is None:
-        asked = record_part(claim, recording)
-    else:
-        with transaction.atomic(), prepared.cursor() as cursor:
-            asked = record_part(claim, recording)
-            cursor.execute(
-                "UPDATE runs_signal SET taken_at = %s"
-                " WHERE id = %s AND run_id = %s AND taken_at IS NULL RETURNING tenant",
-                [recording.position, recording.takes, claim.id],
-            )
-            rows.one(cursor, "message", recording.takes)
+    asked = record_part(claim, recording)
     reach(f"committed:{recording.event}")
     return asked
 
@@ -130,7 +130,7 @@ def record_part(claim: Held, recording: Recording) -> str:
         "trace": current_trace_id.get(),
     }
     with prepared.cursor() as cursor:
-        cursor.execute(RECORD, values)
+        cursor.execute(RECORD if recording.takes is None else RECORD_TAKING, values)
         row = cursor.fetchone()
     if row is None:
         raise Fenced(f"The claim on run {claim.id} with fence {claim.fence} is lost.")

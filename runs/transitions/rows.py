@@ -54,6 +54,11 @@ ASKED = """
          WHEN r.pause_requested_at IS NOT NULL THEN 'pause'
          WHEN r.cancel_requested_at IS NOT NULL THEN 'cancel' ELSE '' END
 """
+# Whether the run `r` is to end, or has: nothing of it is begun but what undoes it.
+ENDS = """
+    (r.cancel_requested_at IS NOT NULL OR r.terminate_requested_at IS NOT NULL
+     OR r.ending IS NOT NULL OR r.finished_at IS NOT NULL)
+"""
 # Whether an executor may start the step `s` of the run `r`. What was attempted before goes on,
 # also after the run has ended: whether it had its effect is not known yet.
 MAY_START = f"""
@@ -68,9 +73,10 @@ MAY_START = f"""
 # The functions here take the caller's cursor: they are parts of its transaction.
 
 
-def wake(cursor: Any, run_id: UUID) -> bool:
+def wake(cursor: Any, run_id: UUID, *, only_if: str = "true") -> bool:
     cursor.execute(
-        "UPDATE runs_run SET status = 'ready', wake_at = NULL WHERE id = %s AND status = 'waiting'",
+        "UPDATE runs_run r SET status = 'ready', wake_at = NULL"
+        f" WHERE r.id = %s AND r.status = 'waiting' AND {only_if}",
         [run_id],
     )
     if cursor.rowcount != 1:
@@ -80,24 +86,14 @@ def wake(cursor: Any, run_id: UUID) -> bool:
 
 
 def wake_if_over(cursor: Any, run_id: UUID) -> None:
-    """Wakes a run when what it waits for has come. The caller holds the run's claim row, so the
-    last step to end sees all the others."""
-    if is_over(cursor, run_id) or is_cancelling(cursor, run_id):
-        wake(cursor, run_id)
+    """Wakes a run when what it waits for has come, or it is to end. The caller holds the run's
+    claim row, so the last step to end sees all the others."""
+    wake(cursor, run_id, only_if=f"({ENDS} OR {WAIT_IS_OVER})")
 
 
 def is_over(cursor: Any, run_id: UUID) -> bool:
     """Whether the wait of a run is over: for all that it names, or for the first of them."""
     cursor.execute(f"SELECT {WAIT_IS_OVER} FROM runs_run r WHERE r.id = %s", [run_id])
-    return bool(cursor.fetchone()[0])
-
-
-def has_unended(cursor: Any, run_id: UUID) -> bool:
-    cursor.execute(
-        "SELECT EXISTS (SELECT FROM runs_step"
-        " WHERE run_id = %s AND is_remote AND status <> ALL(%s))",
-        [run_id, list(ENDED_STEP)],
-    )
     return bool(cursor.fetchone()[0])
 
 
@@ -138,11 +134,7 @@ def asked(cursor: Any, run_id: UUID) -> str:
 
 def is_cancelling(cursor: Any, run_id: UUID) -> bool:
     """Whether a run is to end or has, so that nothing of it is begun but what undoes it."""
-    cursor.execute(
-        "SELECT cancel_requested_at IS NOT NULL OR terminate_requested_at IS NOT NULL"
-        " OR ending IS NOT NULL OR finished_at IS NOT NULL FROM runs_run WHERE id = %s",
-        [run_id],
-    )
+    cursor.execute(f"SELECT {ENDS} FROM runs_run r WHERE r.id = %s", [run_id])
     return bool(cursor.fetchone()[0])
 
 
@@ -181,12 +173,13 @@ def let_go(cursor: Any, claim: Held) -> None:
     )
 
 
-def one(cursor: Any, what: str, id: UUID) -> str:
-    """The tenant that a guarded UPDATE returned; `ClaimMissed` when its guard found nothing."""
+def one(cursor: Any, what: str, id: UUID) -> Any:
+    """What a guarded UPDATE returned, such as the tenant; `ClaimMissed` when its guard found
+    nothing."""
     row = cursor.fetchone()
     if row is None:
         raise ClaimMissed(f"The {what} {id} is no longer in the state that this needs.")
-    return str(row[0])
+    return row[0]
 
 
 def as_json(value: dict[str, str] | None) -> str | None:

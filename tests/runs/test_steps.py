@@ -180,9 +180,9 @@ def test_without_the_fence_check_the_thawed_worker_would_write(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The twin with the mechanism removed."""
-    unfenced = journal.NEXT_SEQ_FENCED.replace("fence = %s AND expires_at", "%s > 0 AND now()")
+    unfenced = journal.APPEND_FENCED.replace("fence = %s AND expires_at", "%s > 0 AND now()")
     monkeypatch.setattr(
-        journal, "NEXT_SEQ_FENCED", unfenced.replace("> clock_timestamp()", "> '-infinity'")
+        journal, "APPEND_FENCED", unfenced.replace("> clock_timestamp()", "> '-infinity'")
     )
     run = world.start("adding", numbers=[])
     with as_role("placet_worker"):
