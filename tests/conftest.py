@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     from tests import harness
 
     harness.prepare(SERVERS)
+    config.add_cleanup(harness.close_connections)
 
 
 @pytest.fixture(scope="session")

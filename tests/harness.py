@@ -9,15 +9,17 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import psycopg
+import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from approvals import consent, policies, tasks
 from approvals.decisions import decide, install_seal_key, seal_settlement
@@ -25,7 +27,17 @@ from approvals.models import Gate, Reviewer
 from console import roles
 from console.models import User
 from console.settings import database
-from runs import canonical, completions, dispatch, effects, recovery, registry, settlements, worker
+from runs import (
+    canonical,
+    claims,
+    completions,
+    dispatch,
+    effects,
+    recovery,
+    registry,
+    settlements,
+    worker,
+)
 from runs.lifecycle import start_run
 from runs.models import Run, Step
 from tests.servers import Servers
@@ -33,6 +45,7 @@ from tests.servers import Servers
 PASSWORD = "correct horse battery staple"
 _numbers = itertools.count(1)
 _servers: Servers | None = None
+_kept: dict[str, Any] = {}
 
 
 def prepare(servers: Servers) -> None:
@@ -52,21 +65,73 @@ def prepare(servers: Servers) -> None:
 
 @contextmanager
 def as_role(role: str) -> Iterator[None]:
-    """The default connection under another role: placet_web, placet_worker, ..."""
+    """The default connection under another role: placet_web, placet_worker, ...
+
+    Each role keeps its connection from test to test, as each process does: to open one, and to
+    plan and compile everything anew in it, would be most of what many a test takes.
+    """
     assert _servers is not None
-    before = connections.databases["default"]
-    was_before = connection.settings_dict
-    connection.close()
     url = _servers.admin_url if role == "postgres" else _servers.database_url(role)
+    was_before, before = connection.settings_dict, connections.databases["default"]
+    _put_away()
     connection.settings_dict = {**was_before, **database(url)}
-    # Threads that begin meanwhile act under this role as well.
+    _take_out()
+    # Threads that begin meanwhile act under this role as well, and another keeps the claims.
     connections.databases["default"] = connection.settings_dict
+    claims.keeper.replace_thread()
     try:
         yield
     finally:
-        connection.close()
+        _put_away()
         connection.settings_dict = was_before
         connections.databases["default"] = before
+        _take_out()
+
+
+def _put_away() -> None:
+    """Keeps what this role's connection is, if it is of use to the next who acts under it."""
+    raw = connection.connection
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or raw is None or connection.in_atomic_block:
+        connection.close()
+        return
+    try:
+        raw.execute("RESET ALL; SET TimeZone = 'UTC'")
+    except psycopg.Error:
+        connection.close()
+        return
+    _close_kept(_ours())
+    _kept[_ours()] = raw
+    connection.connection = None
+
+
+def _take_out() -> None:
+    kept = (
+        _kept.pop(_ours(), None) if threading.current_thread() is threading.main_thread() else None
+    )
+    if kept is not None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(connections["default"], "get_new_connection", lambda _: kept)
+            connection.connect()
+
+
+def _ours() -> str:
+    """What a connection of now would be opened with."""
+    given = ("HOST", "PORT", "NAME", "USER", "OPTIONS")
+    return repr([connection.settings_dict[name] for name in given])
+
+
+def _close_kept(ours: str) -> None:
+    kept = _kept.pop(ours, None)
+    if kept is not None:
+        kept.close()
+
+
+def close_connections() -> None:
+    """All that were kept: the server is about to stop."""
+    connections.close_all()
+    for ours in list(_kept):
+        _close_kept(ours)
 
 
 def admin() -> psycopg.Connection[Any]:
@@ -78,14 +143,11 @@ def admin() -> psycopg.Connection[Any]:
 def empty_the_database() -> None:
     """Deletes all rows but the declarations and the roles; the guards are switched off for it."""
     keep = ("django_", "auth_", "runs_declaration", "runs_workflowdeclaration", "approvals_sealkey")
-    with admin() as superuser:
-        names = superuser.execute(
-            "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-        ).fetchall()
-        superuser.execute("SET session_replication_role = replica")
-        for (name,) in names:
-            if not name.startswith(keep):
-                superuser.execute(f'DELETE FROM "{name}"')
+    with as_role("postgres"), transaction.atomic(), connection.cursor() as superuser:
+        superuser.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        names = [name for (name,) in superuser.fetchall() if not name.startswith(keep)]
+        emptied = [f'DELETE FROM "{name}"' for name in names]
+        superuser.execute("; ".join(["SET LOCAL session_replication_role = replica", *emptied]))
 
 
 class World:

@@ -3,6 +3,7 @@ that must then fail."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from django.db import connection
@@ -23,3 +24,7 @@ def unfenced(execute: Any, sql: str, params: Any, many: bool, context: Any) -> A
 
 connection.execute_wrappers.append(unfenced)
 claims.Held.check = lambda self: None  # type: ignore[method-assign]
+# Nor does the keeper find out, nor the watchdog by the claim's age: either could win the race
+# against the thawed thread that the twin is about.
+claims.Held.lost_at = property(lambda self: math.inf)  # type: ignore[method-assign, assignment]
+claims.Keeper._renew = lambda self, held: None  # type: ignore[method-assign]
