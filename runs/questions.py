@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from runs import canonical, schemas, signals
-from runs.errors import AlreadyEnded, InvalidInput
+from runs.errors import AlreadyEnded, InvalidInput, NotCanonical
 from runs.models import Signal, Step
+
+UNREADABLE = "This question cannot be read: what the workflow asked is no question with a form."
 
 
 def mailbox(position: int) -> str:
@@ -15,9 +18,22 @@ def mailbox(position: int) -> str:
 
 
 def form_of(step: Step) -> tuple[str, dict[str, Any]]:
-    """The question that a step asks, and the JSON Schema of its answer."""
-    asked = canonical.decode(step.arguments)
-    return asked["question"], asked["form"]
+    """The question that a step asks, and the JSON Schema of its answer.
+
+    They were written by the process that runs the code of agents. What is no question stands as
+    `UNREADABLE`, with a form of no fields, beside those that are.
+    """
+    return _read(bytes(step.arguments))
+
+
+@lru_cache(1024)
+def _read(arguments: bytes) -> tuple[str, dict[str, Any]]:
+    try:
+        asked = canonical.decode(arguments)
+        schemas.check_form(asked["form"])
+        return str(asked["question"]), asked["form"]
+    except (NotCanonical, KeyError, TypeError, ValueError):
+        return UNREADABLE, {"type": "object", "properties": {}}
 
 
 def find_answer(step: Step) -> Signal | None:
@@ -36,12 +52,9 @@ def answer(*, step: Step, person: Any, values: Any) -> Signal:
     before = find_answer(step)
     if before is not None:
         raise AlreadyEnded(f"{before.sender} has answered this question already.")
-    form = form_of(step)[1]
-    try:
-        # Again, for it was written by the process that runs the code of agents.
-        schemas.check_form(form)
-    except ValueError as error:
-        raise InvalidInput([("", str(error))]) from error
+    question, form = form_of(step)
+    if question == UNREADABLE:
+        raise InvalidInput([("", UNREADABLE)])
     faults = schemas.faults(form, values)
     if faults:
         raise InvalidInput(faults)

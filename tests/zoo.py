@@ -7,6 +7,7 @@ import json
 import os
 import random
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,13 @@ def sleeping(run: Any, *, seconds: float) -> list[str]:
     before = [str(run.uuid4()), str(run.random()), run.now().isoformat()]
     run.sleep(seconds)
     return [*before, str(run.uuid4())]
+
+
+@workflow("sleeping_until", version=1)
+def sleeping_until(run: Any, *, moment: str) -> str:
+    """Sleeps until a moment, and tells when it woke."""
+    run.sleep_until(datetime.fromisoformat(moment))
+    return str(run.now().isoformat())
 
 
 @workflow("slowing", version=1)

@@ -8,12 +8,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from runs.errors import Refusal
+from runs.errors import Refusal, RetryLater
 
 TIMEOUT_SECONDS = 15.0
 MAX_DETAIL_LENGTH = 300
 # A 4xx that says "not now" and not "no".
-NOT_NOW = frozenset({408, 409, 425, 429})
+NOT_NOW = frozenset({408, 409, 425})
+# The one that also says that nothing was done.
+TOO_MANY = 429
 
 
 class BankClient:
@@ -44,8 +46,9 @@ class BankClient:
     def pay(self, *, key: str, order: dict[str, Any]) -> dict[str, Any]:
         """The bank's receipt for an order; the same one for the same key and order.
 
-        Raises `Refusal` for a definitive no. Any other exception leaves open whether the
-        payment was made, and is answered by asking again with the same key.
+        Raises `Refusal` for a definitive no, `RetryLater` for a definitive "not now". Any other
+        exception leaves open whether the payment was made, and is answered by asking again with
+        the same key.
         """
         return _answer(self._http.post("/payments", json=order, headers={"Idempotency-Key": key}))
 
@@ -56,10 +59,18 @@ class BankClient:
 
 
 def _answer(response: httpx.Response) -> dict[str, Any]:
+    if response.status_code == TOO_MANY:
+        raise RetryLater(f"The bank is busy (429): {_detail(response)}", _named_seconds(response))
     if response.is_client_error and response.status_code not in NOT_NOW:
         raise Refusal(f"The bank refused ({response.status_code}): {_detail(response)}")
     response.raise_for_status()
     return dict(response.json())
+
+
+def _named_seconds(response: httpx.Response) -> int | None:
+    """What its `Retry-After` says in seconds; None where it is missing, or names a date."""
+    given = response.headers.get("Retry-After", "")
+    return int(given) if given.isascii() and given.isdigit() and len(given) <= 9 else None
 
 
 def _detail(response: httpx.Response) -> str:

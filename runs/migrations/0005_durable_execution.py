@@ -408,7 +408,6 @@ class Migration(migrations.Migration):
                     ("child", "Child run"),
                     ("choice", "Choice"),
                     ("patch", "Patch"),
-                    ("continue", "Continue as new"),
                 ],
                 default="tool",
                 max_length=16,

@@ -25,7 +25,6 @@ class Step(models.Model):
         CHILD = "child", "Child run"
         CHOICE = "choice", "Choice"
         PATCH = "patch", "Patch"
-        CONTINUE = "continue", "Continue as new"
 
     class Status(models.TextChoices):
         HELD = "held", "Held"

@@ -163,6 +163,16 @@ def test_fail_performs_nothing_and_counts_the_call(bank: BankProcess) -> None:
     }
 
 
+def test_busy_performs_nothing_and_says_when_to_come_back(bank: BankProcess) -> None:
+    bank.switch(busy=1)
+    answers = [bank.pay("early") for _ in range(2)]
+    assert [a.status_code for a in answers] == [429, 201]
+    assert_problem(answers[0], 429, "These are too many orders at once.")
+    assert answers[0].headers["Retry-After"] == "1"
+    counts = bank.calls()["early"]
+    assert (counts["calls"], counts["performed"], counts["failed"]) == (2, 1, 1)
+
+
 def test_refuse_is_a_definite_no_to_new_orders_only(bank: BankProcess) -> None:
     first = bank.pay("before")
     bank.switch(refuse=1)
@@ -238,6 +248,7 @@ def test_a_switch_that_makes_no_sense_is_refused(
     assert_problem(answer, 422, detail)
     assert bank.get("/switches").json() == {
         "fail": 3,
+        "busy": 0,
         "refuse": 0,
         "drop": 0,
         "delay_seconds": 0.0,

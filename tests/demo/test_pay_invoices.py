@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from approvals.gates import envelope_of
+from runs import canonical
 from runs.errors import DirectCallRefused
 from runs.models import Event, Step
 from tests.demo.documents import IBAN, Document, Item
@@ -164,6 +165,21 @@ def test_a_bank_that_is_out_of_order_is_asked_again(demo: Demo) -> None:
     demo.world.approve_all(run)
     assert outcomes(demo.finish(run)) == {"1.xml": "paid"}
     assert [(c["failed"], c["performed"]) for c in demo.bank.calls().values()] == [(1, 1)]
+
+
+def test_a_busy_bank_is_asked_again_when_it_said_and_under_the_same_key(demo: Demo) -> None:
+    demo.put("1.xml", Document(number="A-1"))
+    run = demo.start()
+    demo.bank.switch(busy=1)
+    demo.world.approve_all(run)
+    assert outcomes(demo.finish(run)) == {"1.xml": "paid"}
+    assert [(c["calls"], c["performed"]) for c in demo.bank.calls().values()] == [(2, 1)]
+    position = Step.objects.get(run=run, name="send_payment").position
+    failed, done = Event.objects.filter(
+        run=run, position=position, kind__in=["step.attempt_failed", "step.succeeded"]
+    ).order_by("seq")
+    assert "The bank is busy (429)" in canonical.decode(failed.body)["error"]["message"]
+    assert (done.at - failed.at).total_seconds() >= 1
 
 
 def test_a_definite_no_of_the_bank_is_not_tried_again(demo: Demo) -> None:

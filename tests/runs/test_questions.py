@@ -164,3 +164,23 @@ def test_a_form_may_name_its_parts_as_it_likes() -> None:
     }
     schemas.check_form(form)
     assert schemas.faults(form, {"pattern": "short", "$ref": "too long"})[0][0] == "/$ref"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [b"", b"[]", b"{}", b'{"question":"?","form":"x"}', b'{"question":"?","form":{"type":5}}'],
+)
+def test_what_is_no_question_stands_beside_those_that_are(world: World, arguments: bytes) -> None:
+    """A worker's SQL may write any bytes there: pages and lists go on, and nothing is answered."""
+    _run, step = asked(world)
+    with as_role("postgres"), connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("UPDATE runs_step SET arguments = %s WHERE id = %s", [arguments, step.id])
+    step.refresh_from_db()
+    assert questions.form_of(step) == (
+        "This question cannot be read: what the workflow asked is no question with a form.",
+        {"type": "object", "properties": {}},
+    )
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        answer(world, step, {})
+    assert questions.find_answer(step) is None

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from runs import (
     transitions,
     worker,
 )
+from runs.clock import database_now
 from runs.declare import WORKFLOWS, Workflow
 from runs.errors import CredentialRefused, CredentialUnavailable, Fenced
 from runs.models import Effect, Event, Run, Step
@@ -274,6 +276,32 @@ def test_a_sleep_holds_nothing_and_random_things_stay_the_same(world: World) -> 
     before, random, at, after = world.result(run)
     assert f'"{at}"' == first.decode()
     assert before != after and 0 <= float(random) < 1
+
+
+def test_a_sleep_until_a_moment_ends_there_by_the_clock_of_the_database(world: World) -> None:
+    moment = database_now() + timedelta(seconds=0.4)
+    # The same moment, said in another zone.
+    said = moment.astimezone(timezone(timedelta(hours=9, minutes=30))).isoformat()
+    run = world.start("sleeping_until", moment=said)
+    world.settle()
+    now = world.run_now(run)
+    assert (now.status, now.wake_at) == ("waiting", moment)
+    time.sleep(0.4)
+    world.settle()
+    assert datetime.fromisoformat(world.result(run)) >= moment
+
+
+def test_a_moment_that_is_over_is_not_waited_for(world: World) -> None:
+    run = world.start("sleeping_until", moment="1999-12-31T23:59:59+00:00")
+    world.settle()
+    assert world.run_now(run).status == "succeeded"
+
+
+def test_a_moment_without_its_time_zone_fails_the_run_in_words(world: World) -> None:
+    run = world.start("sleeping_until", moment="2999-01-01T00:00:00")
+    world.settle()
+    error = world.run_now(run).error
+    assert error["message"] == "run.sleep_until takes a moment with its time zone."
 
 
 def test_a_gather_keeps_the_order_and_declares_all_in_one_commit(world: World) -> None:

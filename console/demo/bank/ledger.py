@@ -41,9 +41,15 @@ CREATE TABLE IF NOT EXISTS call (
 CREATE INDEX IF NOT EXISTS call_key ON call (key);
 CREATE TABLE IF NOT EXISTS switch (name TEXT PRIMARY KEY, value REAL NOT NULL);
 """
+BUSY_SECONDS = 1
 # What each switch does, in words for the page, and the largest value that it takes.
 SWITCHES: Mapping[str, tuple[str, int]] = {
     "fail": ("Answer the next so many orders with 503 and perform nothing.", 1_000_000),
+    "busy": (
+        f"Answer the next so many orders with 429 and Retry-After: {BUSY_SECONDS}, and perform"
+        " nothing.",
+        1_000_000,
+    ),
     "refuse": ("Refuse the next so many new orders for good (422).", 1_000_000),
     "drop": ("Perform the next so many orders, then drop the line unanswered.", 1_000_000),
     "delay_seconds": ("Hold back every answer to an order for so long.", 600),
@@ -57,6 +63,7 @@ class Outcome(StrEnum):
     REPLAYED = "replayed"
     REFUSED = "refused"
     FAILED = "failed"
+    BUSY = "busy"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +109,8 @@ class Ledger:
     def _decide(self, key: str, order: dict[str, Any]) -> Answer:
         if self._spend("fail"):
             return Answer(outcome=Outcome.FAILED, detail="The bank is out of order. Try again.")
+        if self._spend("busy"):
+            return Answer(outcome=Outcome.BUSY, detail="These are too many orders at once.")
         digest = hashlib.sha256(json.dumps(order, sort_keys=True).encode()).hexdigest()
         known = self._rows.execute("SELECT * FROM payment WHERE key = ?", [key]).fetchone()
         if known is not None and known["digest"] == digest:
@@ -158,7 +167,8 @@ class Ledger:
         rows = self._rows.execute(
             "SELECT key, count(*) AS calls, sum(outcome = 'performed') AS performed,"
             " sum(outcome = 'replayed') AS replayed, sum(outcome = 'refused') AS refused,"
-            " sum(outcome = 'failed') AS failed, sum(is_dropped) AS dropped"
+            " sum(outcome IN ('failed', 'busy')) AS failed,"
+            " sum(is_dropped) AS dropped"
             " FROM call GROUP BY key ORDER BY min(number)"
         )
         return {counts.pop("key"): counts for counts in map(dict, rows)}

@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from console.demo.bank import page
-from console.demo.bank.ledger import Answer, Ledger, Outcome
+from console.demo.bank.ledger import BUSY_SECONDS, Answer, Ledger, Outcome
 from console.demo.bank.orders import OrderRefused, check_key, check_order, check_switches
 
 MAX_BODY_BYTES = 16_384
@@ -30,6 +30,7 @@ STATUS = {
     Outcome.REPLAYED: 200,
     Outcome.REFUSED: 422,
     Outcome.FAILED: 503,
+    Outcome.BUSY: 429,
 }
 
 
@@ -96,7 +97,10 @@ class Bank:
         if answer.is_dropped:
             request.state.transport.abort()
         if answer.payment is None:
-            return problem(STATUS[answer.outcome], answer.detail)
+            refused = problem(STATUS[answer.outcome], answer.detail)
+            if answer.outcome is Outcome.BUSY:
+                refused.headers["Retry-After"] = str(BUSY_SECONDS)
+            return refused
         headers = {"Location": f"/payments/{answer.payment['id']}"}
         if answer.outcome is Outcome.REPLAYED:
             headers["Idempotent-Replayed"] = "true"
@@ -168,6 +172,7 @@ def problem(status: int, detail: str) -> JSONResponse:
         404: "Not found",
         413: "Too large",
         422: "Refused",
+        429: "Busy",
         503: "Out of order",
     }
     body = {"type": "about:blank", "title": titles[status], "status": status, "detail": detail}
