@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from runs import canonical, schemas, signals
-from runs.errors import AlreadyEnded, InvalidInput, NotCanonical
+from runs.errors import AlreadyEnded, InvalidInput
 from runs.models import Signal, Step
 
 UNREADABLE = "This question cannot be read: what the workflow asked is no question with a form."
@@ -23,17 +23,31 @@ def form_of(step: Step) -> tuple[str, dict[str, Any]]:
     They were written by the process that runs the code of agents. What is no question stands as
     `UNREADABLE`, with a form of no fields, beside those that are.
     """
-    return _read(bytes(step.arguments))
+    question, form, _fault = _read(bytes(step.arguments))
+    return question, form
 
 
 @lru_cache(1024)
-def _read(arguments: bytes) -> tuple[str, dict[str, Any]]:
+def _read(arguments: bytes) -> tuple[str, dict[str, Any], str]:
+    """The question, its form, and what is wrong with them, in a sentence; empty when nothing is."""
+    fault = UNREADABLE
     try:
         asked = canonical.decode(arguments)
-        schemas.check_form(asked["form"])
-        return str(asked["question"]), asked["form"]
-    except (NotCanonical, KeyError, TypeError, ValueError):
-        return UNREADABLE, {"type": "object", "properties": {}}
+        question, form = str(asked["question"]), asked["form"]
+        fault = _fault_of(form)
+    except (KeyError, TypeError, ValueError):
+        pass
+    if fault:
+        return UNREADABLE, {"type": "object", "properties": {}}, fault
+    return question, form, ""
+
+
+def _fault_of(form: Any) -> str:
+    try:
+        schemas.check_form(form)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def find_answer(step: Step) -> Signal | None:
@@ -52,9 +66,9 @@ def answer(*, step: Step, person: Any, values: Any) -> Signal:
     before = find_answer(step)
     if before is not None:
         raise AlreadyEnded(f"{before.sender} has answered this question already.")
-    question, form = form_of(step)
-    if question == UNREADABLE:
-        raise InvalidInput([("", UNREADABLE)])
+    _question, form, fault = _read(bytes(step.arguments))
+    if fault:
+        raise InvalidInput([("", fault)])
     faults = schemas.faults(form, values)
     if faults:
         raise InvalidInput(faults)

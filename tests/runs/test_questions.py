@@ -181,6 +181,6 @@ def test_what_is_no_question_stands_beside_those_that_are(world: World, argument
         "This question cannot be read: what the workflow asked is no question with a form.",
         {"type": "object", "properties": {}},
     )
-    with pytest.raises(InvalidInput, match="cannot be read"):
+    with pytest.raises(InvalidInput):
         answer(world, step, {})
     assert questions.find_answer(step) is None
