@@ -12,11 +12,11 @@ from django.db.models.signals import post_migrate
 def compose() -> None:
     """Called once, when the console is ready. Plugs in what this process may have, only."""
     from approvals.decisions import seal_settlement
-    from console import audit, celery, roles, telemetry
+    from console import audit, celery, roles, tracing
     from console.live.publish import publish
     from runs import dispatch, registry, settlements
 
-    telemetry.setup()
+    tracing.setup()
     roles.connect()
     audit.connect()
     post_migrate.connect(prepare_database, sender=apps.get_app_config("console"))

@@ -1,8 +1,5 @@
-"""OpenTelemetry for Django, Celery, PostgreSQL and outgoing HTTP, when the environment asks.
-
-Nothing is set up unless a standard variable asks for an export by OTLP over HTTP:
-`OTEL_EXPORTER_OTLP_ENDPOINT`, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, or
-`OTEL_TRACES_EXPORTER=otlp`; `OTEL_SDK_DISABLED=true` wins over all of them.
+"""OpenTelemetry for Django, Celery, PostgreSQL and outgoing HTTP, when the environment asks:
+see `console.tracing`.
 
 No span leaves this process as it was recorded. When it ends it is built anew, without the
 values of secrets, query strings, credentials in addresses and headers that carry any. That
@@ -54,9 +51,9 @@ _is_set_up = False
 
 
 def setup() -> None:
-    """Start tracing if the environment asks for it; a second call does nothing."""
+    """Start tracing; a second call does nothing."""
     global _is_set_up
-    if _is_set_up or not is_asked_for(os.environ):
+    if _is_set_up:
         return
     _is_set_up = True
     os.environ.setdefault("OTEL_SEMCONV_STABILITY_OPT_IN", STABILITY)
@@ -69,30 +66,6 @@ def setup() -> None:
     # A message is a hint and may come late or twice: what it starts is linked to whoever
     # sent it, and is no part of the sender's trace.
     HintInstrumentor().instrument(use_span_links=True)  # type: ignore[no-untyped-call]
-
-
-def is_asked_for(environ: Mapping[str, str]) -> bool:
-    """Whether the standard variables ask for traces by OTLP over HTTP."""
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return False
-    exporters = environ.get("OTEL_TRACES_EXPORTER", "").strip().lower()
-    is_wanted = (
-        "otlp" in exporters.split(",")
-        if exporters
-        else bool(
-            environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-            or environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
-        )
-    )
-    if is_wanted and _protocol(environ) not in ("", "http/protobuf"):
-        logger.warning("No traces are exported: only OTLP over http/protobuf is supported.")
-        return False
-    return is_wanted
-
-
-def _protocol(environ: Mapping[str, str]) -> str:
-    general = environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "")
-    return environ.get("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", general).strip().lower()
 
 
 def _resource() -> Resource:
