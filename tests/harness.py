@@ -20,6 +20,7 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import connection, connections, transaction
+from psycopg.pq import TransactionStatus
 
 from approvals import consent, policies, tasks
 from approvals.decisions import decide, install_seal_key, seal_settlement
@@ -92,12 +93,7 @@ def _put_away() -> None:
     """Keeps what this role's connection is, if it is of use to the next who acts under it."""
     raw = connection.connection
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or raw is None or connection.in_atomic_block:
-        connection.close()
-        return
-    try:
-        raw.execute("RESET ALL; SET TimeZone = 'UTC'")
-    except psycopg.Error:
+    if not is_main or raw is None or raw.info.transaction_status != TransactionStatus.IDLE:
         connection.close()
         return
     _close_kept(_ours())
@@ -106,10 +102,16 @@ def _put_away() -> None:
 
 
 def _take_out() -> None:
-    kept = (
-        _kept.pop(_ours(), None) if threading.current_thread() is threading.main_thread() else None
-    )
-    if kept is not None:
+    is_main = threading.current_thread() is threading.main_thread()
+    kept = _kept.pop(_ours(), None) if is_main else None
+    if kept is None:
+        return
+    try:
+        # Nothing that a test has set stays, and a server that was restarted meanwhile is noticed.
+        kept.execute("RESET ALL; SET TimeZone = 'UTC'")
+    except psycopg.Error:
+        kept.close()
+    else:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(connections["default"], "get_new_connection", lambda _: kept)
             connection.connect()
