@@ -22,7 +22,11 @@ SERVERS: real.Servers | None = None
 def pytest_configure(config: pytest.Config) -> None:
     """Before Django reads its settings: the servers, and this process as the owner."""
     global SERVERS
-    if config.getoption("collectonly") or config.getoption("help"):
+    # Where tests run side by side, each process that runs any has servers of its own.
+    only_deals_them_out = config.getoption("numprocesses", None) and not hasattr(
+        config, "workerinput"
+    )
+    if config.getoption("collectonly") or config.getoption("help") or only_deals_them_out:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
         return
     home = Path(tempfile.mkdtemp(prefix="placet-"))

@@ -486,7 +486,11 @@ def test_an_author_who_catches_everything_cannot_swallow_a_mismatch(
     assert "the other branch" not in [entry["name"] for entry in ledger("registered")]
 
 
-@pytest.mark.parametrize("ugly", ["\ud800 broken", "zero \0 byte", "x" * 5000])
+@pytest.mark.parametrize(
+    "ugly",
+    ["\ud800 broken", "zero \0 byte", "x" * 5000],
+    ids=["half a pair of UTF-16", "a zero byte", "too long"],
+)
 def test_an_error_with_text_that_cannot_be_kept_still_ends_its_step(
     world: World, monkeypatch: pytest.MonkeyPatch, ugly: str
 ) -> None:
