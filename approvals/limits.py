@@ -14,3 +14,9 @@ CLEARANCE_SECONDS = 24 * 60 * 60
 
 SWEEP_BATCH = 200
 """Gates or held steps that one pass of the gatekeeper handles."""
+
+HISTORY_GATES = 5_000
+"""Gates, those that closed last, among which former payments are looked for; as many open ones."""
+
+HISTORY_MEDIAN = 20
+"""Former payments to an account, the newest, that a median is taken of."""

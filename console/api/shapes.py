@@ -17,12 +17,15 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, Str
 
 from approvals.envelope import phrase
 from approvals.gates import envelope_of, why_not
+from approvals.history import history_of
 from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Decision, Gate
 from console import access
 from console.access import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from console.api.history import ComparisonShown, FactShown
 from console.api.problems import FieldError, Problem
 from console.models import User
+from console.pages.history import sentence_of
 from runs import canonical
 from runs.limits import MAX_REASON_CHARACTERS as MAX_SETTLEMENT_REASON
 from runs.models import Event, Run, Settlement, Signal, Step
@@ -463,6 +466,8 @@ class GateSummary(BaseModel):
 
 class GateShown(GateSummary):
     envelope: JsonValue = Field(description="The facts that the digest stands for")
+    history: list[FactShown] = Field(description="What is unusual comes first")
+    differs: ComparisonShown | None = Field(description="null: no such payment was made before")
     decisions: list[DecisionShown]
     you_may_decide: bool
     why_not: str = Field(description="Why you may not decide; empty when you may")
@@ -470,9 +475,13 @@ class GateShown(GateSummary):
     @classmethod
     def to_person(cls, gate: Gate, person: User) -> GateShown:
         obstacle = why_not(gate, person)
+        history = history_of(gate)
+        compared = history.comparison
         return cls(
             **cls.fields_of(gate),
             envelope=envelope_of(gate),
+            history=[FactShown.of(sentence_of(fact)) for fact in history.facts],
+            differs=None if compared is None else ComparisonShown.of(compared),
             decisions=[DecisionShown.of(decision) for decision in gate.decisions.all()],
             you_may_decide=not obstacle,
             why_not=obstacle,

@@ -11,11 +11,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from approvals.errors import DecisionRefused
+from approvals.history import history_of
 from approvals.models import Gate
 from console import access, deeds
 from console.pages.facts import facts_of
 from console.pages.faults import focus_first
 from console.pages.guard import is_fragment, page, person_of
+from console.pages.history import told_of
 from console.pages.requests import find_requests, next_for
 
 MAX_QUERY = 100
@@ -66,7 +68,7 @@ def gate(request: HttpRequest, id: UUID) -> HttpResponse:
     if part and is_fragment(request):
         return render(request, part, context)
     form = DecisionForm(initial={"digest": facts["digest"]})
-    context |= {"form": form, "next_gate": next_for(person)}
+    context |= {"form": form, "next_gate": next_for(person), "told": told_of(history_of(found))}
     return render(request, "approvals/gate.html", context)
 
 
@@ -113,5 +115,6 @@ def _again(request: HttpRequest, gate: Gate, form: DecisionForm, status: int) ->
     if status == 409 and not form.non_field_errors():
         form.add_error(None, "Nothing was recorded: this request is no longer yours to decide.")
     focus_first(form)
-    context = {"gate": gate, "facts": facts_of(gate, person_of(request)), "form": form}
+    facts = facts_of(gate, person_of(request))
+    context = {"gate": gate, "facts": facts, "form": form, "told": told_of(history_of(gate))}
     return render(request, "approvals/gate.html", context, status=status)

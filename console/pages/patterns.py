@@ -98,6 +98,7 @@ def patterns(request: HttpRequest) -> HttpResponse:
             ("ago", now - timedelta(minutes=5)),
             ("left", now + timedelta(hours=3)),
             ("clock", now),
+            ("day", now),
         ],
         "decisions": _decisions(person, now),
         **_durable(run, person, now),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from runs.canonical import CURRENCIES
 
@@ -188,6 +188,12 @@ def money(amount_minor: int, currency: str, exponent: int | None = None) -> str:
     sign = "−" if amount_minor < 0 else ""
     symbol = SYMBOLS.get(currency, f"{currency}\N{NO-BREAK SPACE}")
     return f"{sign}{symbol}{figures}"
+
+
+def day(moment: datetime) -> str:
+    """The day of a moment in UTC: `3 Nov 2026`."""
+    utc = moment.astimezone(UTC)
+    return f"{utc.day} {utc:%b %Y}"
 
 
 def span(length: timedelta) -> str:

@@ -54,16 +54,16 @@ def state(kind: str, status: str) -> SafeString:
 def when(moment: dt.datetime | None, manner: str = "ago") -> SafeString | str:
     """A moment: UTC as served, relative and in the viewer's zone once `times.js` has run.
 
-    `manner` is "ago" (relative), "clock" (exact), or "left" (what remains until then).
+    `manner` is "ago" (relative), "clock" (exact), "day", or "left" (what remains until then).
     """
     if moment is None:
         return ""
     utc = moment.astimezone(dt.UTC)
-    shown = (
-        f"{utc.day} {utc:%b %Y, %H:%M:%S} UTC"
-        if manner == "clock"
-        else (f"{'until ' if manner == 'left' else ''}{utc.day} {utc:%b %Y, %H:%M} UTC")
-    )
+    shown = {
+        "clock": f"{utc.day} {utc:%b %Y, %H:%M:%S} UTC",
+        "day": words.day(utc),
+        "left": f"until {utc.day} {utc:%b %Y, %H:%M} UTC",
+    }.get(manner, f"{utc.day} {utc:%b %Y, %H:%M} UTC")
     return format_html(
         '<time datetime="{}" data-time="{}" title="{}">{}</time>',
         utc.isoformat().replace("+00:00", "Z"),
@@ -220,6 +220,15 @@ def _list(items: Iterable[Any]) -> SafeString:
         '<ol class="value-list">{}</ol>',
         format_html_join("", "<li>{}</li>", ((_value(i),) for i in items)),
     )
+
+
+@register.simple_tag
+def argument(name: str, arguments: dict[str, Any]) -> SafeString:
+    """One of these arguments, as the list of all of them shows it."""
+    if name not in arguments:
+        return SafeString('<span class="value-none">not given</span>')
+    note = _in_money(name, arguments[name], arguments)
+    return format_html('<div class="value">{}{}</div>', _value(arguments[name]), note)
 
 
 def _in_money(name: str, item: Any, around: dict[str, Any]) -> SafeString | str:

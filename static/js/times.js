@@ -3,6 +3,7 @@
 
 const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeStyle: "long" });
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" });
+const dayOnly = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium" });
 const dayAndClock = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
@@ -50,7 +51,7 @@ function moment(at) {
   return (isToday ? clock : dayAndClock).format(at);
 }
 
-const manners = { ago, left, clock: moment };
+const manners = { ago, left, clock: moment, day: (at) => dayOnly.format(at) };
 
 function show() {
   for (const element of document.querySelectorAll("time[data-time]")) {
