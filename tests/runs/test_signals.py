@@ -11,15 +11,16 @@ import pytest
 from django.db import connection, transaction
 from django.db.utils import DatabaseError
 
-from runs import limits, points, signals
+from runs import claims, limits, points, signals, transitions
 from runs.errors import (
     AlreadyEnded,
+    Fenced,
     IdempotencyMismatch,
     InvalidInput,
     MailboxFull,
     UnknownRun,
 )
-from runs.models import Event, Run, Signal
+from runs.models import Event, Run, Signal, Step
 from tests.harness import World, admin, as_role
 from tests.zoo import ledger
 
@@ -322,3 +323,36 @@ def test_the_choice_stays_when_the_other_comes_later(world: World) -> None:
     send(world, run, "end")
     world.settle()
     assert world.result(run) == ["chosen", None]
+
+
+def test_a_message_is_taken_once_whatever_a_worker_records(world: World) -> None:
+    run = world.start("listening", signals=["go", "go"])
+    world.settle()
+    with as_role("placet_web"):
+        sent, _ = signals.send_signal(
+            run_id=run.id, tenant=run.tenant, name="go", payload=1, sender="alice"
+        )
+    with as_role("placet_worker"):
+        claim = claims.take_run(run.id)
+        assert claim is not None
+
+        def take(position: int) -> None:
+            recording = transitions.Recording(
+                position=position,
+                kind="signal",
+                name="go",
+                status="succeeded",
+                event="signal.taken",
+                arguments=b"{}",
+                digest=b"d" * 32,
+                key=f"key-{position}",
+                takes=sent.id,
+                result=b"1",
+            )
+            transitions.record(claim, recording)
+
+        take(0)
+        with pytest.raises(Fenced):
+            take(1)
+    assert not Step.objects.filter(run=run, position=1).exists()
+    assert Event.objects.filter(run=run, kind="signal.taken").count() == 1
