@@ -90,7 +90,7 @@ def _note(gate: Gate, decisions: list[Decision], person: User) -> str:
     if gate.requester_id == person.pk:
         return "your own"
     if getattr(gate, "is_from_mine", False):
-        return "from a run of yours"
+        return "from your run"
     mine = [d for d in decisions if d.person_id == person.pk]
     if mine:
         return "you approved" if mine[0].verdict == "approve" else "you denied"

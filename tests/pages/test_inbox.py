@@ -99,7 +99,7 @@ def test_waiting_on_others_says_why_each_is_not_mine(bob: Visitor, gates: dict[s
         "voted": "1 of 2 · you approved",
         "elsewhere": "0 of 1 · asks treasury",
         "own": "0 of 1 · your own",
-        "forked": "0 of 1 · from a run of yours",
+        "forked": "0 of 1 · from your run",
     }
     for name, words in said.items():
         assert words in " ".join(rows[f"gate-{gates[name].id}"].split())
