@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from approvals import envelope, limits, policies
@@ -251,3 +252,24 @@ def is_member(gate: Gate, person: Any) -> bool:
             tenant=gate.tenant, group=gate.group, person=person, person__is_active=True
         ).exists()
     )
+
+
+def is_asked(person: Any) -> Q:
+    """For lists of gates of the person's tenant: those that `why_not` would leave to this
+    person, so far as they are open and in time (`is_live`)."""
+    groups = Reviewer.objects.filter(
+        tenant=person.tenant, person=person, person__is_active=True
+    ).values("group")
+    voted = Decision.objects.filter(tenant=person.tenant, gate=OuterRef("pk"), person=person)
+    # What costs least stands first; whom a fork goes back to is looked up for what is left.
+    return (
+        Q(tenant=person.tenant, group__in=groups)
+        & ~Q(requester=person)
+        & ~Q(Exists(voted))
+        & ~Q(forks.RequestedBy("run_id", person.pk))
+    )
+
+
+def is_live() -> Q:
+    """Open, and not past its time (the gatekeeper closes it a moment later)."""
+    return Q(status=Gate.Status.OPEN, expires_at__gt=Now())

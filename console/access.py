@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ from django.db.models import (
 from django.db.models.functions import Cast, Concat
 from django.utils.dateparse import parse_datetime
 
-from approvals.models import Gate
+from approvals.gates import is_asked, is_live
+from approvals.models import Decision, Gate, Policy
 from console.models import AuditEntry, User
 from console.roles import may
 from credentials.models import Secret
@@ -43,6 +45,8 @@ MAX_PAGE_SIZE = 200
 MAX_CURSOR_LENGTH = 200
 WIDE = ("input", "result")
 """Columns of a run that lists do without."""
+NUMBERS = ("amount_minor",)
+"""What a list may be ordered by beside moments."""
 
 Row = TypeVar("Row", bound=Model)
 
@@ -182,11 +186,17 @@ def find_signals(run: Run) -> QuerySet[Signal]:
 
 
 def find_gates(
-    person: User, *, state: str = "", cursor: str = "", limit: int = DEFAULT_PAGE_SIZE
+    person: User,
+    *,
+    state: str = "",
+    is_mine: bool = False,
+    cursor: str = "",
+    limit: int = DEFAULT_PAGE_SIZE,
 ) -> Page[Gate]:
     """Gates of the tenant: the open ones by what expires first, all others newest first.
 
-    Without their envelopes: a list says what is paid, and a gate's own page all the rest.
+    With `is_mine` only those open ones that this person may decide now. All of them without
+    their envelopes: a list says what is paid, and a gate's own page all the rest.
     """
     require(person, "gates.view")
     gates = (
@@ -197,9 +207,48 @@ def find_gates(
     )
     if state:
         gates = gates.filter(status=state)
-    if state == Gate.Status.OPEN:
+    if is_mine:
+        mine = is_live() & is_asked(person)
+        gates = gates.filter(mine) if may(person, "gates.decide") else gates.none()
+    if is_mine or state == Gate.Status.OPEN:
         return _page(gates, "expires_at", cursor=cursor, limit=limit, newest_first=False)
     return _page(gates, "opened_at", cursor=cursor, limit=limit, newest_first=True)
+
+
+def gates_of(person: User) -> QuerySet[Gate]:
+    """The gates of the tenant without their envelopes, for `page_of`."""
+    require(person, "gates.view")
+    return Gate.objects.filter(tenant=person.tenant).defer("envelope")
+
+
+def decisions_of(person: User) -> QuerySet[Decision]:
+    """What this person has decided, for `page_of`."""
+    require(person, "gates.view")
+    return Decision.objects.filter(tenant=person.tenant, person=person)
+
+
+def tools_of(person: User) -> list[str]:
+    """The tools that any policy of the tenant has been about: no gate is about another."""
+    require(person, "gates.view")
+    rules = Policy.objects.filter(tenant=person.tenant).order_by("tool")
+    return list(rules.values_list("tool", flat=True).distinct())
+
+
+def page_of(
+    rows: QuerySet[Row], order: str, *, cursor: str = "", limit: int = DEFAULT_PAGE_SIZE
+) -> Page[Row]:
+    """One page of rows that this door gave, by a moment or an amount; `-` turns the order."""
+    field, is_turned = order.lstrip("-"), order.startswith("-")
+    return _page(rows, field, cursor=cursor, limit=limit, newest_first=is_turned)
+
+
+def rows_after(rows: QuerySet[Row], order: str, cursor: str) -> QuerySet[Row]:
+    """Those of the rows that come after the cursor, in that order."""
+    field, is_turned = order.lstrip("-"), order.startswith("-")
+    sign = "-" if is_turned else ""
+    if cursor:
+        rows = rows.filter(_beyond(field, *_read_cursor(field, cursor), newest_first=is_turned))
+    return rows.order_by(f"{sign}{field}", f"{sign}id")
 
 
 def find_steps(run: Run) -> QuerySet[Step]:
@@ -267,18 +316,15 @@ def _bounded(limit: int) -> int:
 def _page(
     rows: QuerySet[Row], field: str, *, cursor: str, limit: int, newest_first: bool
 ) -> Page[Row]:
-    if cursor:
-        rows = rows.filter(_beyond(field, *_read_cursor(field, cursor), newest_first=newest_first))
-    sign = "-" if newest_first else ""
     size = _bounded(limit)
     # One row more than the page tells whether there is a next one.
-    found = list(rows.order_by(f"{sign}{field}", f"{sign}id")[: size + 1])
+    found = list(rows_after(rows, f"-{field}" if newest_first else field, cursor)[: size + 1])
     items = found[:size]
     more = len(found) > size
     return Page(items=items, next_cursor=_write_cursor(field, items[-1]) if more else "")
 
 
-def _beyond(field: str, at: datetime, id: uuid.UUID, *, newest_first: bool) -> Q:
+def _beyond(field: str, at: datetime | int, id: uuid.UUID, *, newest_first: bool) -> Q:
     """Rows after (at, id) in the order of the list.
 
     The first condition follows from the second; it is there because PostgreSQL can only
@@ -290,11 +336,12 @@ def _beyond(field: str, at: datetime, id: uuid.UUID, *, newest_first: bool) -> Q
 
 
 def _write_cursor(field: str, row: Any) -> str:
-    text = f"{field}|{getattr(row, field).isoformat()}|{row.pk}"
+    at = getattr(row, field)
+    text = f"{field}|{at if field in NUMBERS else at.isoformat()}|{row.pk}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def _read_cursor(field: str, cursor: str) -> tuple[datetime, uuid.UUID]:
+def _read_cursor(field: str, cursor: str) -> tuple[datetime | int, uuid.UUID]:
     """A cursor is no secret and opens nothing, so it is checked for form and not signed."""
     try:
         if len(cursor) > MAX_CURSOR_LENGTH:
@@ -302,9 +349,21 @@ def _read_cursor(field: str, cursor: str) -> tuple[datetime, uuid.UUID]:
         padded = cursor + "=" * (-len(cursor) % 4)
         text = base64.b64decode(padded.encode("ascii"), altchars=b"-_", validate=True).decode()
         of_field, at, id = text.split("|")
-        moment = parse_datetime(at)
-        if of_field != field or moment is None or moment.tzinfo is None:
+        if of_field != field:
             raise ValueError(cursor)
-        return moment, uuid.UUID(id)
+        return _read_number(at) if field in NUMBERS else _read_moment(at), uuid.UUID(id)
     except (ValueError, binascii.Error, UnicodeError):
         raise BadCursor("The cursor is not one that this list has given.") from None
+
+
+def _read_moment(text: str) -> datetime:
+    moment = parse_datetime(text)
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(text)
+    return moment
+
+
+def _read_number(text: str) -> int:
+    if not re.fullmatch(r"-?[0-9]{1,18}", text):
+        raise ValueError(text)
+    return int(text)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import BooleanField, F, Func, Value
 
 from runs import canonical, journal, positions
 from runs.births import insert_run
@@ -32,6 +33,17 @@ COPY = """
         AS n (id, first, last, key)
     JOIN runs_step first ON first.id = n.first JOIN runs_step last ON last.id = n.last
 """
+LINE = """
+    WITH RECURSIVE line AS (
+        SELECT id, requested_by_id, forked_from_id, parent_id, continued_from_id
+        FROM runs_run WHERE id = {run}
+        UNION
+        SELECT r.id, r.requested_by_id, r.forked_from_id, r.parent_id, r.continued_from_id
+        FROM runs_run r JOIN line
+            ON r.id IN (line.forked_from_id, line.parent_id, line.continued_from_id)
+    )
+"""
+"""A run and all that it came from: by fork, by its parent, by continuing."""
 
 
 def fork(*, run: Run, at: int, requested_by: Any, input: dict[str, Any] | None = None) -> Run:
@@ -69,22 +81,28 @@ def fork(*, run: Run, at: int, requested_by: Any, input: dict[str, Any] | None =
 def requesters_of(run_id: UUID) -> set[int]:
     """Who requested a run, and the runs that it was forked from, also above its parents: the
     database knows the same (`approvals_requested_before`)."""
+    line = LINE.format(run="%s")
     with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            WITH RECURSIVE line AS (
-                SELECT id, requested_by_id, forked_from_id, parent_id, continued_from_id
-                FROM runs_run WHERE id = %s
-                UNION
-                SELECT r.id, r.requested_by_id, r.forked_from_id, r.parent_id, r.continued_from_id
-                FROM runs_run r JOIN line
-                    ON r.id IN (line.forked_from_id, line.parent_id, line.continued_from_id)
-            )
-            SELECT DISTINCT requested_by_id FROM line
-            """,
-            [run_id],
-        )
+        cursor.execute(f"{line} SELECT DISTINCT requested_by_id FROM line", [run_id])
         return {row[0] for row in cursor.fetchall()}
+
+
+class RequestedBy(Func):
+    """Whether a person is one of `requesters_of` the run in a column, for the rows of a list."""
+
+    output_field = BooleanField()
+
+    def __init__(self, run: str, person_id: int) -> None:
+        super().__init__(F(run), Value(person_id))
+
+    def as_sql(
+        self, compiler: Any, connection: Any, *_: Any, **__: Any
+    ) -> tuple[str, tuple[str | int, ...]]:
+        column, person = self.get_source_expressions()
+        run, of_run = compiler.compile(column)
+        whom, of_person = compiler.compile(person)
+        found = f"{LINE.format(run=run)} SELECT FROM line WHERE requested_by_id = {whom}"
+        return f"EXISTS ({found})", (*of_run, *of_person)
 
 
 def check(*, run: Run, at: int) -> None:

@@ -165,10 +165,17 @@ def settle_step(
 
 @api.get("/gates", auth=door("gates.view"), response=GateList)
 def list_gates(request: ApiRequest, query: Query[GateFilter]) -> HttpResponse:
-    """Gates: with `state=open` what expires first comes first, else the newest."""
+    """Gates: with `state=open` what expires first comes first, else the newest.
+
+    With `view=mine` only those that you may decide now, by what expires first.
+    """
     known_parameters(request, GateFilter)
     page = access.find_gates(
-        request.auth.person, state=query.state or "", cursor=query.cursor, limit=query.limit
+        request.auth.person,
+        state=query.state or "",
+        is_mine=query.view == "mine",
+        cursor=query.cursor,
+        limit=query.limit,
     )
     items = [GateSummary.of(gate) for gate in page.items]
     return answer(GateList(items=items, next_cursor=page.next_cursor))

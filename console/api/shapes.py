@@ -109,6 +109,7 @@ class StepFilter(BaseModel):
 
 class GateFilter(BaseModel):
     state: GateState | None = None
+    view: Literal["mine"] | None = None
     cursor: str = ""
     limit: Limit = DEFAULT_PAGE_SIZE
 

@@ -18,9 +18,11 @@ from console.pages.facts import facts_of
 from console.pages.faults import focus_first
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.history import told_of
-from console.pages.requests import find_requests, next_for
+from console.pages.inbox import find_requests, further, tabs_of
+from console.pages.paging import first_page, next_page
+from console.pages.requests import next_for
+from console.pages.views import read_asked
 
-MAX_QUERY = 100
 GATE_PARTS = {
     "standing": "approvals/_standing.html",
     "people": "approvals/_people.html",
@@ -52,10 +54,23 @@ def inbox(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     if request.GET.get("part") == "count":
         return render(request, "approvals/_count.html")
-    query = request.GET.get("q", "").strip()[:MAX_QUERY]
-    found = find_requests(person, query)
+    asked = read_asked(person, request.GET.dict())
+    page = find_requests(person, asked, request.GET.get("cursor", ""))
+    tabs = tabs_of(person, asked)
+    context = {
+        "asked": asked,
+        "view": asked.view,
+        "page": page,
+        "tabs": tabs,
+        "further": further(asked, tabs),
+        "unsought": asked.address(asked.view.name, is_filtered=False),
+        "tools": access.tools_of(person),
+        "is_later_page": bool(request.GET.get("cursor")),
+        "first_page": first_page(request),
+        "next_page": next_page(request, page.next_cursor),
+    }
     template = "approvals/_requests.html" if is_fragment(request) else "approvals/inbox.html"
-    return render(request, template, {"query": query, "found": found})
+    return render(request, template, context)
 
 
 @page("gates.view")

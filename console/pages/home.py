@@ -13,7 +13,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from approvals.models import Gate
 from console import access
 from console.models import User
 from console.pages import words
@@ -21,7 +20,7 @@ from console.pages.doubts import Doubt, doubts_of, why_not
 from console.pages.endings import find_unpaid, unpaid_words
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.questions import Question, find_open
-from console.pages.requests import find_requests
+from console.pages.requests import count_words, find_waiting
 from console.roles import may
 from runs.models import Run, Step
 
@@ -55,10 +54,8 @@ def home(request: HttpRequest) -> HttpResponse:
 
 
 def overview(person: User) -> dict[str, Any]:
-    found = find_requests(person)
+    waiting = find_waiting(person, limit=SHOWN)
     is_reviewer = may(person, "gates.decide")
-    gates = found.mine if is_reviewer else found.others
-    gates_count = found.mine_count if is_reviewer else found.others_count
     doubts = _doubts(person)
     mine = [d for d in doubts if may(person, "steps.settle") and not why_not(d.step, person)[0]]
     others = [doubt for doubt in doubts if doubt not in mine]
@@ -67,12 +64,12 @@ def overview(person: User) -> dict[str, Any]:
     return {
         "greeting": f"Good day, {person.first_name or person.username}",
         "summary": _summary(
-            gates_count, is_reviewer=is_reviewer, others=len(asked), stuck=len(stuck)
+            waiting.count, is_reviewer=is_reviewer, others=len(asked), stuck=len(stuck)
         ),
-        "gates": [g for g in gates if g.status == Gate.Status.OPEN][:SHOWN],
-        "gates_count": gates_count,
+        "gates": waiting.gates,
+        "gates_count": waiting.count,
         "asked": asked[: 2 * SHOWN],
-        "nothing_text": _nothing(is_reviewer=is_reviewer, others=found.others_count),
+        "nothing_text": _nothing(is_reviewer=is_reviewer, others=waiting.others_count),
         "runs": access.find_runs(person, limit=SHOWN).items,
         "stuck": stuck[:SHOWN],
         "health": health(person),
@@ -82,7 +79,7 @@ def overview(person: User) -> dict[str, Any]:
 def _summary(gates: int, *, is_reviewer: bool, others: int, stuck: int) -> str:
     noun = "payment waits" if gates == 1 else "payments wait"
     whom = "you" if is_reviewer else "reviewers"
-    said = f"{gates} {noun} for {whom}." if gates else f"No payment waits for {whom}."
+    said = f"{count_words(gates)} {noun} for {whom}." if gates else f"No payment waits for {whom}."
     if others:
         said += f" {others} other {'thing needs' if others == 1 else 'things need'} you."
     if not stuck:
@@ -92,7 +89,8 @@ def _summary(gates: int, *, is_reviewer: bool, others: int, stuck: int) -> str:
 
 def _nothing(*, is_reviewer: bool, others: int) -> str:
     if is_reviewer and others:
-        return f"{others} open {'request waits' if others == 1 else 'requests wait'} on others."
+        noun = "request waits" if others == 1 else "requests wait"
+        return f"{count_words(others)} open {noun} on others."
     return "When a run wants to pay, its request appears here by itself."
 
 

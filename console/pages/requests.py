@@ -1,125 +1,117 @@
-"""Open requests from one person's point of view: mine to decide, or waiting on others."""
+"""Requests from one person's point of view: what waits for them, and what a row says of each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from typing import Any, TypeVar
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
-from django.utils import timezone
+from django.db.models import Model, Q, QuerySet
 
-from approvals.models import Decision, Gate, Reviewer
+from approvals.gates import is_asked, is_live
+from approvals.models import Decision, Gate
 from console import access
 from console.models import User
 from console.pages.endings import payment_state
 from console.roles import may
+from runs.forks import RequestedBy
 
-SHOWN = 50
-"""Requests in one section of the inbox; more are found by search."""
-SHOWN_DECIDED = 10
-DECIDED_LATELY = timedelta(days=30)
-"""How old a closed request of that section may be; it bounds what has to be searched."""
-STAYS_GREY = timedelta(seconds=90)
-"""How long a request that others closed keeps its place, so that no row moves underhand."""
+COUNTED = 999
+"""How far requests are counted: every page says how many wait, however many there are."""
+
+Row = TypeVar("Row", bound=Model)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Requests:
-    """What the inbox shows; each gate carries `approvals` and `my_note`."""
+class Waiting:
+    """The requests that expire first, for who decides or for who looks on; and how many."""
 
-    mine: Sequence[Gate]
-    others: Sequence[Gate]
-    decided: Sequence[Gate]
-    mine_count: int
+    gates: Sequence[Gate]
+    count: int
     others_count: int
 
 
+def find_waiting(person: User, *, limit: int) -> Waiting:
+    """What waits for this person; for who does not decide, what waits for reviewers."""
+    open_gates = access.gates_of(person).filter(is_live())
+    asked = may(person, "gates.decide")
+    others = open_gates.filter(~is_asked(person)) if asked else open_gates
+    shown = open_gates.filter(is_asked(person)) if asked else open_gates
+    first = with_rows(shown, person).order_by("expires_at", "id")[:limit]
+    return Waiting(
+        gates=annotated(first, person), count=counted(shown), others_count=counted(others)
+    )
+
+
 def count_for(person: User) -> int:
-    """How many open requests this person may decide now."""
-    if not may(person, "gates.decide"):
-        return 0
-    return _eligible(person).filter(_is_live()).count()
+    """How many open requests this person may decide now, so far as they are counted."""
+    return counted(_mine(person)) if may(person, "gates.decide") else 0
 
 
 def next_for(person: User) -> Gate | None:
     """The request that this person may decide and that expires first."""
     if not may(person, "gates.decide"):
         return None
-    return _eligible(person).filter(_is_live()).order_by("expires_at", "id").only("id").first()
+    return _mine(person).order_by("expires_at", "id").only("id").first()
 
 
-def find_requests(person: User, query: str = "") -> Requests:
-    access.require(person, "gates.view")
-    gates = _matching(_gates(person), query)
-    eligible = _matching(_eligible(person), query) if may(person, "gates.decide") else gates.none()
-    open_gates = gates.filter(_is_live())
-    others = open_gates.exclude(id__in=eligible.values("id"))
-    shown = _with_rows(eligible.filter(_is_live() | _closed_just_now()))
-    mine = list(shown.order_by("expires_at", "id")[:SHOWN])
-    lately = gates.filter(opened_at__gt=timezone.now() - DECIDED_LATELY)
-    decided = lately.exclude(status=Gate.Status.OPEN).exclude(id__in=[g.id for g in mine])
-    return Requests(
-        mine=annotated(mine, person),
-        others=annotated(_with_rows(others).order_by("expires_at", "id")[:SHOWN], person),
-        decided=annotated(_with_rows(decided).order_by("-closed_at")[:SHOWN_DECIDED], person),
-        mine_count=eligible.filter(_is_live()).count(),
-        others_count=others.count(),
-    )
+def counted(rows: QuerySet[Any]) -> int:
+    """How many rows there are; one more than `COUNTED` when there are more than that."""
+    return rows.order_by().values("pk")[: COUNTED + 1].count()
 
 
-def annotated(gates: Iterable[Gate], person: User) -> list[Gate]:
-    """The gates with what a row says of them beyond their columns."""
+def count_words(count: int) -> str:
+    """What `counted` gave, as people read it."""
+    return str(count) if count <= COUNTED else f"{COUNTED}+"
+
+
+def _mine(person: User) -> QuerySet[Gate]:
+    return access.gates_of(person).filter(is_live() & is_asked(person))
+
+
+def annotated(
+    gates: Iterable[Gate], person: User, groups: frozenset[str] | None = None
+) -> list[Gate]:
+    """The gates with what a row says of them beyond their columns: `approvals`, `payment` and
+    `my_note`, which names the group that is asked where `groups` are given without it."""
     found = list(gates)
     for gate in found:
         decisions = list(gate.decisions.all())
         gate.approvals = sum(d.verdict == "approve" for d in decisions)  # type: ignore[attr-defined]
         gate.payment = payment_state(gate)  # type: ignore[attr-defined]
-        gate.my_note = _note(gate, decisions, person)  # type: ignore[attr-defined]
+        note = _note(gate, decisions, person)
+        if not note and groups is not None and gate.group not in groups:
+            note = f"asks {gate.group}"
+        gate.my_note = note  # type: ignore[attr-defined]
     return found
 
 
 def _note(gate: Gate, decisions: list[Decision], person: User) -> str:
     if gate.requester_id == person.pk:
         return "your own"
+    if getattr(gate, "is_from_mine", False):
+        return "from your run"
     mine = [d for d in decisions if d.person_id == person.pk]
     if mine:
         return "you approved" if mine[0].verdict == "approve" else "you denied"
     return ""
 
 
-def _gates(person: User) -> QuerySet[Gate]:
-    return Gate.objects.filter(tenant=person.tenant)
-
-
-def _eligible(person: User) -> QuerySet[Gate]:
-    """Gates that this person is asked about: in the group, not their own, no vote yet."""
-    groups = Reviewer.objects.filter(tenant=person.tenant, person=person).values("group")
-    voted = Decision.objects.filter(tenant=person.tenant, gate=OuterRef("pk"), person=person)
-    return _gates(person).filter(group__in=groups).exclude(requester=person).exclude(Exists(voted))
-
-
-def _is_live() -> Q:
-    """Open, and not past its time (the gatekeeper closes it a moment later)."""
-    return Q(status=Gate.Status.OPEN, expires_at__gt=timezone.now())
-
-
-def _closed_just_now() -> Q:
-    return ~Q(status=Gate.Status.OPEN) & Q(closed_at__gt=timezone.now() - STAYS_GREY)
-
-
-def _with_rows(gates: QuerySet[Gate]) -> QuerySet[Gate]:
-    """With what a row of the inbox shows, and without what is large in it."""
+def with_rows(gates: QuerySet[Gate], person: User) -> QuerySet[Gate]:
+    """With what a row shows, and without what is large in it."""
     rows = gates.select_related("step", "run", "requester").prefetch_related("decisions")
+    rows = rows.annotate(is_from_mine=RequestedBy("run_id", person.pk))
     return rows.defer("envelope", "run__input", "run__result", "step__arguments", "step__result")
 
 
-def _matching(gates: QuerySet[Gate], query: str) -> QuerySet[Gate]:
+def matching(rows: QuerySet[Row], *, query: str, tool: str, gate: str = "") -> QuerySet[Row]:
+    """Those of the gates, or of the rows that have one by the name `gate`, that are sought."""
+    if tool:
+        rows = rows.filter(Q(**{f"{gate}tool": tool}))
     if not query:
-        return gates
-    return gates.filter(
-        Q(payee__icontains=query)
-        | Q(payee_name__icontains=query)
-        | Q(tool__icontains=query)
-        | Q(requester__username__icontains=query)
-    )
+        return rows
+    places = ("payee", "payee_name", "tool", "requester__username")
+    sought = Q()
+    for place in places:
+        sought |= Q(**{f"{gate}{place}__icontains": query})
+    return rows.filter(sought)

@@ -19,6 +19,7 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from console.pages import words
+from console.pages.requests import count_words
 from runs import canonical, positions
 
 register = template.Library()
@@ -113,6 +114,12 @@ def step_number(position: int) -> str:
     again = positions.replacements(position)
     number = f"{number}.{again + 1}" if again else number
     return f"{number} (undo)" if positions.is_undo(position) else number
+
+
+@register.filter
+def counted(count: int) -> str:
+    """A count that ends somewhere, as `requests.counted` gives it."""
+    return count_words(count)
 
 
 @register.filter

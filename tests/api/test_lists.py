@@ -69,6 +69,24 @@ def test_every_gate_is_listed_once(world: World, alice: callers.Caller, state: s
     assert sorted(listed) == sorted(gates)
 
 
+def test_the_gates_of_mine_are_those_that_the_caller_may_decide(
+    world: World, alice: callers.Caller
+) -> None:
+    voted, first, second = world.gates(world.park_at_gates(100, 200, 300))
+    own = world.start("paying", by=world.bob, amounts=[400])
+    world.settle()
+    world.decide(voted, world.bob)
+    bob, carol = callers.with_token(world.bob), callers.with_token(world.carol)
+
+    assert read_all(bob, "gates", view="mine", limit=1) == [str(first.id), str(second.id)]
+    assert read_all(bob, "gates", view="mine", state="approved") == []
+    assert set(read_all(carol, "gates", view="mine")) == {
+        str(gate.id) for gate in (voted, first, second, *world.gates(own))
+    }
+    assert read_all(alice, "gates", view="mine") == []
+    assert callers.problem(bob.get("gates", view="yours")) == (422, "invalid-request")
+
+
 def test_a_cursor_of_another_list_is_refused(world: World, alice: callers.Caller) -> None:
     world.park_at_gates(100, 200)
     world.start("adding", numbers=[1])

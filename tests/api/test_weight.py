@@ -27,6 +27,7 @@ Call = Callable[[World], object]
 CALLS: dict[str, Call] = {
     "runs by API": lambda world: callers.with_token(world.alice).get("runs"),
     "gates by API": lambda world: callers.with_token(world.bob).get("gates"),
+    "gates of mine by API": lambda world: callers.with_token(world.bob).get("gates", view="mine"),
     "open gates by API": lambda world: callers.with_token(world.bob).get("gates", state="open"),
     "questions by API": lambda world: callers.with_token(world.bob).get("questions"),
     "schedules by API": lambda world: callers.with_token(world.bob).get("schedules"),
@@ -39,6 +40,13 @@ CALLS: dict[str, Call] = {
     ),
     "the page of runs": lambda world: visit_as(world.alice).get("/runs/"),
     "the inbox of a reviewer": lambda world: visit_as(world.bob).get("/inbox/"),
+    **{
+        f"the inbox of a reviewer, {view}": lambda world, view=view: visit_as(world.bob).get(
+            "/inbox/", view=view
+        )
+        for view in ("waiting", "expiring", "decided", "closed")
+    },
+    "the inbox by amount": lambda world: visit_as(world.bob).get("/inbox/", sort="amount"),
     "the inbox of the others": lambda world: visit_as(world.dave).get("/inbox/"),
     "gates by command": lambda world: run_command("gates"),
     "gates by command, as JSON": lambda world: run_command("gates", "--json"),

@@ -75,6 +75,9 @@ def addresses(world: World) -> list[str]:
     return [
         "/",
         "/inbox/",
+        "/inbox/?view=expiring&sort=amount",
+        "/inbox/?view=decided",
+        "/inbox/?view=closed",
         f"/gates/{gate.id}/",
         "/runs/",
         f"/runs/{run.id}/",

@@ -129,6 +129,50 @@ def test_the_keys_are_shown_and_the_search_is_reached(world: World, console: Con
     assert page.evaluate("document.activeElement.id") == "id_q"
 
 
+def test_x_marks_a_row_for_oneself_and_it_stays_marked(world: World, console: Console) -> None:
+    first, second = world.gates(world.park_at_gates(9870, 4200))
+    page = console.open("bob")
+    page.goto("/inbox/")
+    wait_for_live(page)
+    row = page.locator(f"#gate-{second.id}")
+    expect(page.get_by_text("No key decides anything.")).to_be_visible()
+
+    press(page, "x")
+    expect(page.locator("[data-marked]")).to_have_count(0)
+    press(page, "j", "j", "x")
+    expect(row).to_have_attribute("data-marked", "")
+    expect(
+        page.get_by_role("status").filter(has_text="Marked. Nothing was decided.")
+    ).to_have_count(1)
+    world.decide(first, world.carol)
+    world.settle()
+    expect(page.locator("tr.is-closed")).to_have_count(1)
+    expect(row).to_have_attribute("data-marked", "")
+    press(page, "Enter")
+    page.wait_for_url(f"**/gates/{second.id}/")
+    page.go_back()
+    expect(row).to_have_attribute("data-marked", "")
+    row.get_by_role("link").focus()
+    press(page, "x")
+    expect(page.locator("[data-marked]")).to_have_count(0)
+
+    assert Decision.objects.get().person == world.carol
+
+
+def test_the_views_are_links_without_scripts(world: World, console: Console) -> None:
+    world.park_at_gates(9870)
+    page = console.open("bob", java_script_enabled=False)
+    page.goto("/inbox/")
+
+    page.get_by_role("link", name="Expiring 1").click()
+    expect(page.get_by_role("link", name="Expiring 1")).to_have_attribute("aria-current", "page")
+    page.get_by_label("Search requests").fill("GB29")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_role("link", name="Expiring 1")).to_have_attribute("aria-current", "page")
+    expect(page.locator("tr", has_text="€98.70")).to_be_visible()
+    expect(page.get_by_text("No key decides anything.")).to_be_hidden()
+
+
 @pytest.mark.parametrize("where", ["gate", "inbox"])
 def test_no_single_key_decides(world: World, console: Console, where: str) -> None:
     gate = world.gates(world.park_at_gates(9870))[0]

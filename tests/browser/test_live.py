@@ -46,7 +46,23 @@ def test_a_gate_appears_in_an_open_inbox_and_greys_out_when_decided(
     closed = page.locator("tr.is-closed", has_text="€98.70")
     assert took_ms(world.settle, lambda: closed.wait_for(timeout=5000)) < WITHIN_MS
     expect(page.locator("#inbox-count")).not_to_contain_text("1")
+    expect(page.get_by_role("link", name="Mine 0")).to_have_attribute("aria-current", "page")
     assert page.evaluate("window.isSamePage")
+
+
+def test_what_waits_on_others_greys_out_when_they_decide(world: World, console: Console) -> None:
+    run = world.start("paying", by=world.bob, amounts=[9870])
+    world.settle()
+    page = console.open("bob")
+    page.goto("/inbox/?view=waiting")
+    wait_for_live(page)
+    expect(page.locator("tr", has_text="your own")).to_be_visible()
+
+    world.decide(world.gates(run)[0], world.carol)
+    world.settle()
+
+    page.locator("tr.is-closed", has_text="€98.70").wait_for(timeout=5000)
+    expect(page.get_by_role("link", name="Waiting on others 0")).to_be_visible()
 
 
 def test_the_page_of_a_run_moves_on_and_keeps_focus_and_open_details(

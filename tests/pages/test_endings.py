@@ -53,7 +53,8 @@ def test_a_payment_that_was_approved_and_not_made_is_red_and_says_why(
     assert "Approved but not paid" in home.text
     assert f"€98.70 to {gate.payee}. {error['message']}" in home.text
     assert f"/gates/{gate.id}/" in [a.attributes["href"] for a in home.all("a")]
-    assert "Approved but not paid" in Page(bob.get("/inbox/")).text
+    assert "Approved but not paid" in Page(bob.get("/inbox/", view="decided")).text
+    assert "Approved but not paid" in Page(bob.get("/inbox/", view="closed")).text
 
 
 def test_a_paid_one_is_green_and_says_when_to_whom_and_the_reference(

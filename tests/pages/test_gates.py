@@ -151,40 +151,6 @@ def test_a_closed_gate_is_its_own_receipt(world: World, bob: Visitor, gate: Gate
     ]
 
 
-def test_the_inbox_parts_what_i_may_decide_from_what_waits_on_others(
-    world: World, bob: Visitor, gate: Gate
-) -> None:
-    own = _parked_by_bob(world)
-
-    page = Page(bob.get("/inbox/"))
-
-    captions = page.texts("caption")
-    assert captions == ["For you to decide", "Waiting on others"]
-    tables = page.all("table")
-    assert "€98.70" in tables[0].text
-    assert "0 of 1" in tables[0].text
-    assert "€1.00" in tables[1].text
-    assert "your own" in tables[1].text
-    assert f"/gates/{own.id}/" in [a.attributes["href"] for a in page.all("a")]
-
-
-def test_what_others_decided_greys_out_in_its_place(world: World, bob: Visitor, gate: Gate) -> None:
-    world.decide(gate, world.carol)
-    world.settle()
-
-    html = bob.get("/inbox/", part=True).content.decode()
-
-    assert f'id="gate-{gate.id}" class="is-closed"' in html
-    assert "<html" not in html
-
-
-def test_the_search_of_the_inbox_finds_by_payee(bob: Visitor, gate: Gate) -> None:
-    assert "€98.70" in Page(bob.get("/inbox/", q="NWBK6016")).text
-    missing = Page(bob.get("/inbox/", q="nobody")).text
-    assert "€98.70" not in missing
-    assert "No request matches" in missing
-
-
 def test_the_count_beside_the_inbox_is_what_waits_for_me(
     world: World, bob: Visitor, gate: Gate
 ) -> None:

@@ -189,6 +189,7 @@ def test_after_a_stop_and_a_start_everything_is_as_it_was_left(visit: Visit) -> 
     mine = page.get_by_role("table", name="For you to decide").locator("tr:not(.is-closed)")
     expect(mine.get_by_role("link")).to_have_count(1)
     expect(mine.get_by_role("link").locator("xpath=ancestor::tr")).to_contain_text(LEFT_OPEN)
+    page.get_by_role("link", name="Closed", exact=True).click()
     for payee in (PAID, BY_TWO, DENIED):
         expect(request_for(page, payee)).to_contain_text(re.compile(OUTCOME))
 
