@@ -186,10 +186,14 @@ def test_all_attempts_end_when_their_time_is_over(world: World) -> None:
     assert 0.25 < (step.give_up_at - step.started_at).total_seconds() < 0.5
 
 
-def test_the_database_counts_the_time_of_a_step_of_the_executor(world: World) -> None:
+def test_the_database_counts_the_time_of_a_step_of_the_executor(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also when no executor was there to end it: the next one sends nothing."""
     from runs.declare import TOOLS
 
+    # The longest wait that may be drawn: with a short one the second attempt would be in time.
+    monkeypatch.setattr("random.uniform", lambda least, most: most)
     slow = Retry(attempts=100, base_seconds=0.2, cap_seconds=0.2, total_seconds=0.2)
     before = TOOLS["seat"]
     TOOLS["seat"] = before.__class__(**{**before.__dict__, "retry": slow})
