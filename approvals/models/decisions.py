@@ -1,0 +1,56 @@
+"""What people said, append-only, and the key of its seals."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from approvals.models.gates import Gate
+from runs.models import new_id
+
+
+class Decision(models.Model):
+    """One person's verdict over one digest. Append-only; one a person and gate."""
+
+    class Verdict(models.TextChoices):
+        APPROVE = "approve", "Approve"
+        DENY = "deny", "Deny"
+
+    class Method(models.TextChoices):
+        CONFIRM = "confirm", "Confirmed"
+        PASSKEY = "passkey", "Passkey"
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    tenant = models.CharField(max_length=63)
+    gate = models.ForeignKey(Gate, on_delete=models.PROTECT, related_name="decisions")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    verdict = models.CharField(max_length=16, choices=Verdict)
+    reason = models.CharField(max_length=1000, default="")
+    digest = models.BinaryField()
+    method = models.CharField(max_length=16, choices=Method, default=Method.CONFIRM)
+    seal = models.BinaryField(help_text="HMAC of the signed-in confirmation; see decisions.seal")
+    signature = models.BinaryField(null=True, help_text="the passkey's, where the tier asks one")
+    decided_at = models.DateTimeField(db_default=Now())
+    writer = models.CharField(max_length=63, default="", help_text="database role, by the database")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "gate", "person"], name="approvals_decision_one_vote"
+            ),
+            models.CheckConstraint(
+                condition=Q(verdict__in=["approve", "deny"]), name="approvals_decision_verdict"
+            ),
+        ]
+
+
+class SealKey(models.Model):
+    """The key of decision seals; readable by the owner's functions, never by a process."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    key = models.BinaryField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="approvals_sealkey_one")]
