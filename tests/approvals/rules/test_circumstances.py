@@ -25,6 +25,7 @@ from tests.approvals import former
 from tests.approvals.former import OTHER_ACCOUNT, ask, made, payment
 from tests.approvals.rules.asking import CONSENT, DAY, document, paying, rule
 from tests.approvals.test_gates import let_time_pass
+from tests.approvals.test_history import give_to_another_tenant
 from tests.harness import World, admin, as_role
 
 PAYEE_SUM = ("payee", "EUR", DAY)
@@ -147,6 +148,17 @@ def test_a_sum_is_by_what_the_rule_says(world: World) -> None:
     assert total(replace(asked, workflow="paying"), "workflow") == 0
     assert total(replace(asked, tenant="somebody-else"), "tenant") == 0
     assert total(asked, "tenant", but=first.id) == 20
+
+
+def test_nothing_of_another_tenant_is_read(world: World) -> None:
+    theirs = made(world, 100, days_ago=0)
+    needs = Needs(sums=(("tenant", "EUR", DAY),), payee=True, changed=("note",))
+    ours = read(needs, request(world))
+    assert (ours.first_seen, ours.compared_with) == (False, str(theirs.id))
+    give_to_another_tenant(theirs)
+    known = read(needs, request(world))
+    assert known.sums["tenant", "EUR", DAY] == Summed(amount_minor=0)
+    assert (known.first_seen, known.account_changed, known.compared_with) == (True, False, "")
 
 
 def test_an_account_with_other_spaces_or_letters_does_not_begin_a_new_sum(world: World) -> None:
