@@ -39,5 +39,17 @@ class ReasonRequired(DecisionRefused):
     """A denial needs a reason; a reason has a limit."""
 
 
+class NotTyped(DecisionRefused):
+    """The tier asks for a typed fact, and this is none of the request."""
+
+
+class TooSoon(DecisionRefused):
+    """The request has not been looked at for as long as its rule asks."""
+
+
+class TooLate(DecisionRefused):
+    """The step was claimed before the approval was taken back."""
+
+
 class PolicyRefused(ApprovalsError):
     """The policy cannot be published; nothing has changed."""

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from runs.rights import Grants
 
-APPEND_ONLY = ["approvals_decision", "approvals_clearance", "approvals_clearanceuse"]
+APPEND_ONLY = [
+    "approvals_decision",
+    "approvals_clearance",
+    "approvals_clearanceuse",
+    "approvals_revocation",
+    "approvals_viewing",
+]
+FUNCTIONS = {
+    "placet_web": ["approvals_is_member", "approvals_requested_before", "approvals_fitting"],
+    "placet_gatekeeper": ["approvals_fitting", "approvals_askable"],
+    "placet_executor": ["approvals_fitting"],
+}
+"""What a process asks the database by name; all other functions stand behind triggers."""
 
 _READ = {
     table: ["SELECT"]
@@ -15,6 +27,8 @@ _READ = {
         "approvals_decision",
         "approvals_clearance",
         "approvals_clearanceuse",
+        "approvals_revocation",
+        "approvals_viewing",
     )
 }
 
@@ -23,13 +37,18 @@ GRANTS: Grants = {
     | {
         "approvals_decision": [
             "SELECT",
-            "INSERT (id, tenant, gate_id, person_id, verdict, reason, digest, method, seal,"
-            " signature, decided_at, writer)",
+            "INSERT (id, tenant, gate_id, person_id, on_behalf_of_id, verdict, reason, typed,"
+            " digest, method, seal, signature, decided_at, writer)",
         ],
+        "approvals_revocation": [
+            "SELECT",
+            "INSERT (decision_id, tenant, reason, seal, revoked_at, writer)",
+        ],
+        "approvals_viewing": ["SELECT", "INSERT (tenant, gate_id, person_id, since)"],
     },
     "placet_gatekeeper": _READ
     | {
-        "approvals_gate": ["SELECT", "INSERT", "UPDATE (status, closed_at)"],
+        "approvals_gate": ["SELECT", "INSERT", "UPDATE (status, closed_at, clears_at)"],
         "approvals_clearance": ["SELECT", "INSERT"],
         "console_user": ["SELECT (id, username, tenant, is_active)"],
     },
@@ -41,6 +60,7 @@ GRANTS: Grants = {
             "approvals_decision",
             "approvals_clearance",
             "approvals_clearanceuse",
+            "approvals_revocation",
         )
     },
     "placet_auditor": _READ,

@@ -22,7 +22,7 @@ from runs.lifecycle import start_run
 from runs.models import Claim, Run, Settlement, Signal
 from runs.settlements import settle as settle_step
 
-Verdict = Literal["approve", "deny"]
+Verdict = Literal["approve", "deny", "changes"]
 Answer = Literal["happened", "did_not_happen", "retry", "retry_with", "skip", "undo", "give_up"]
 Verb = bulk.Verb
 """What people may ask of a run under way: to be paused, resumed, cancelled, terminated."""

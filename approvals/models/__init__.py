@@ -5,8 +5,8 @@ once more by triggers in the database (see `approvals.locks`).
 """
 
 from approvals.models.clearances import Clearance, ClearanceUse
-from approvals.models.decisions import Decision, SealKey
-from approvals.models.gates import Gate
+from approvals.models.decisions import Decision, Revocation, SealKey
+from approvals.models.gates import Gate, Viewing
 from approvals.models.policies import Policy, Reviewer
 
 __all__ = [
@@ -16,5 +16,7 @@ __all__ = [
     "Gate",
     "Policy",
     "Reviewer",
+    "Revocation",
     "SealKey",
+    "Viewing",
 ]

@@ -15,8 +15,9 @@ from django.db.models import Count
 from django.http import HttpRequest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from approvals.eligibility import why_not
 from approvals.envelope import phrase
-from approvals.gates import envelope_of, why_not
+from approvals.gates import envelope_of
 from approvals.history import history_of
 from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Decision, Gate
@@ -38,8 +39,10 @@ Limit = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="MAX_PAGE_SIZE 
 RunStatus = Literal[
     "ready", "running", "waiting", "paused", "quarantined", "succeeded", "failed", "cancelled"
 ]
-GateState = Literal["open", "approved", "denied", "expired", "withdrawn"]
-Verdict = Literal["approve", "deny"]
+GateState = Literal[
+    "open", "approved", "denied", "changes_requested", "expired", "withdrawn", "revoked"
+]
+Verdict = Literal["approve", "deny", "changes"]
 Answer = Literal["happened", "did_not_happen", "retry", "retry_with", "skip", "undo", "give_up"]
 
 
@@ -449,7 +452,7 @@ class GateSummary(BaseModel):
             "payee": gate.payee,
             "payee_name": gate.payee_name,
             "requester": gate.requester.get_username(),
-            "policy": gate.policy.name,
+            "policy": gate.rule_name,
             "group": gate.group,
             "quorum": gate.quorum,
             "approvals": verdicts.count(Decision.Verdict.APPROVE),

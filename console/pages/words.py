@@ -46,6 +46,8 @@ GATE_STATES = {
     "denied": State(word="Denied", icon="cross", tone="bad"),
     "expired": State(word="Expired", icon="clock", tone="calm"),
     "withdrawn": State(word="Withdrawn", icon="stop", tone="calm"),
+    "changes_requested": State(word="Changes requested", icon="turn", tone="wait"),
+    "revoked": State(word="Approval taken back", icon="turn", tone="bad"),
 }
 PAYMENT_STATES = {
     **GATE_STATES,
@@ -58,6 +60,7 @@ PAYMENT_STATES = {
 VERDICTS = {
     "approve": State(word="Approved", icon="check", tone="good"),
     "deny": State(word="Denied", icon="cross", tone="bad"),
+    "changes": State(word="Asked for changes", icon="turn", tone="wait"),
 }
 ANSWERS = {
     "happened": State(word="It happened", icon="check", tone="good"),
@@ -139,6 +142,7 @@ EVENTS = {
     "gate.opened": "Gate opened",
     "gate.closed": "Gate closed",
     "decision.made": "Decision made",
+    "approval.revoked": "Approval taken back",
 }
 ACTIONS = {
     "signed_in": "Signed in",

@@ -61,7 +61,7 @@ def claim(gate: Gate) -> Attack:
 
 
 def proper_seal(gate: Gate, person: Any, verdict: str = "approve") -> bytes:
-    words = hashlib.sha256(b"forged").hexdigest()
-    told = f"{gate.id}|{person.pk}|{verdict}|{words}|".encode()
+    words, typed = hashlib.sha256(b"forged").hexdigest(), hashlib.sha256(b"").hexdigest()
+    told = f"{gate.id}|{person.pk}||{verdict}|{words}|{typed}|".encode()
     message = SEAL_TAG + told + bytes(gate.digest)
     return hmac.new(bytes.fromhex(settings.PLACET_SEAL_KEY), message, hashlib.sha256).digest()

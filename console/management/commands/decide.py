@@ -15,6 +15,7 @@ from console import access, deeds
 from console.management.money import money
 from console.management.people import confirm, person_named, plain, prove
 from console.management.plain import PlainCommand
+from console.pages.facts import who_words
 
 
 class Command(PlainCommand):
@@ -54,14 +55,18 @@ def _facts(gate: Gate) -> str:
     """What is consented to, read from the envelope and not from the columns for lists."""
     envelope = envelope_of(gate)
     paid = envelope["money"]
-    lines = [
+    pays = paid and [
         ("Pay", money(paid["amount_minor"], paid["currency"])),
         ("To", f"{paid['payee_name']} {paid['payee']}".strip()),
+    ]
+    lines = [
+        *(pays or ()),
         ("Tool", envelope["tool"]),
         *((f"  {name}", value) for name, value in sorted(envelope["arguments"].items())),
         ("Requester", envelope["requester"]),
         ("Workflow", f"{envelope['workflow']}, run {envelope['run']}"),
-        ("Policy", f"{envelope['policy_name']}: {envelope['quorum']} of {envelope['group']}"),
+        ("Policy", f"{gate.rule_name} (version {envelope['policy']['number']})"),
+        ("Asks", who_words(gate)),
         ("Expires", envelope["expires_at"]),
         ("Digest", bytes(gate.digest).hex()),
         ("Phrase", phrase(bytes(gate.digest))),
