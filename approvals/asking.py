@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -13,8 +12,9 @@ from django.db import connection
 from approvals import envelope, policies, quorum
 from approvals.models import Policy
 from approvals.quorum import Voice
+from approvals.rules.circumstances import read_circumstances
 from approvals.rules.evaluate import Outcome, evaluate, needed
-from approvals.rules.facts import Circumstances, Request, free_text_of
+from approvals.rules.facts import Circumstances, Request, free_text_of, request_of
 from runs import canonical
 from runs.clock import database_now
 from runs.models import Step
@@ -55,9 +55,7 @@ def ask(step: Step) -> Asked:
         run_id=str(step.run_id),
         at=database_now(),
     )
-    needs = needed(document, request)
-    assert not needs
-    known = Circumstances()
+    known = read_circumstances(needed(document, request), request)
     outcome = evaluate(document, request, known)
     because = outcome.because if outcome.then is None else _why_nobody(step, outcome)
     return Asked(
@@ -82,20 +80,7 @@ def told(request: Request, known: Circumstances) -> dict[str, Any]:
 
 def evaluated_again(policy: Policy, told: dict[str, Any]) -> Outcome:
     """What the policy says about an envelope, by the circumstances that the envelope keeps."""
-    known = told["circumstances"]
-    request = Request(
-        tool=told["tool"],
-        workflow=told["workflow"],
-        agent=known["agent"],
-        requester=told["requester"],
-        tenant=told["tenant"],
-        money=told["money"],
-        arguments=told["arguments"],
-        free_text=tuple(known["free_text"]),
-        run_id=told["run"],
-        at=datetime.fromisoformat(known["at"]),
-    )
-    return evaluate(policy.body, request, Circumstances.from_json(known))
+    return evaluate(policy.body, request_of(told), Circumstances.from_json(told["circumstances"]))
 
 
 def _why_nobody(step: Step, outcome: Outcome) -> str:

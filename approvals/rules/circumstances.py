@@ -1,10 +1,11 @@
 """What rows say about a request: the circumstances that rules are evaluated on.
 
-Two statements at most, in rows of one tenant, and no more of them than the limits say. Live, what
-is open and approved counts as well as what was made, whoever opened it a moment ago: two requests
-that look at the same sum at once must not both slip under it, so whoever opens a gate takes
-`lock_sums` first and keeps it until its gate is committed. For a moment in the past (`until`), rows
-are counted as they stood then, so far as they tell.
+Three statements at most, in rows of one tenant, and no more of them than the limits say. A sum
+counts what is open and approved as well as what was made, whoever opened it a moment ago: two
+requests that look at the same sum at once must not both slip under it, so whoever opens a gate
+takes `policies.lock` first, then the moment of its request, and keeps the lock until its gate is
+committed. For a moment in the past (`until`), rows are counted as they stood then, so far as they
+tell.
 """
 
 from __future__ import annotations
@@ -99,20 +100,6 @@ SELECT EXISTS (SELECT FROM made WHERE payee = %(payee)s),
         ORDER BY at DESC, id LIMIT 1),
        (SELECT count(*) >= %(most)s FROM closed)
 """
-
-
-def lock_sums(tenant: str) -> None:
-    """Until the transaction ends, nobody else who asks for this reads this tenant's sums.
-
-    The gatekeeper takes it, takes the moment of its request after it, reads, and commits the gate
-    under it. What has been opened before is then seen, because each statement sees what was
-    committed before it; and who reads again as of that moment sees the same.
-    """
-    assert connection.in_atomic_block, "The lock lasts as long as the transaction."
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"approvals/sums/{tenant}"]
-        )
 
 
 def read_circumstances(

@@ -112,23 +112,24 @@ class Needs:
     payee: bool = False
     changed: tuple[str, ...] = ()
 
+    def __bool__(self) -> bool:
+        return bool(self.sums or self.payee or self.changed)
 
-def request_of(told: dict[str, Any], declaration: dict[str, Any]) -> Request:
-    """The request that an envelope tells of, as of the moment at which its gate was opened.
 
-    `told` is the decoded envelope, `declaration` the body of the tool's declaration that it names.
-    """
+def request_of(told: dict[str, Any]) -> Request:
+    """The request that a decoded envelope tells of, as the gatekeeper saw it."""
+    known = told["circumstances"]
     return Request(
         tool=told["tool"],
         workflow=told["workflow"],
-        agent=told.get("agent", ""),
+        agent=known["agent"],
         requester=told["requester"],
         tenant=told["tenant"],
         money=told["money"],
         arguments=told["arguments"],
-        free_text=free_text_of(declaration, told["arguments"]),
+        free_text=tuple(known["free_text"]),
         run_id=told["run"],
-        at=datetime.fromisoformat(told["not_before"]),
+        at=datetime.fromisoformat(known["at"]),
     )
 
 

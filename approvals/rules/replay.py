@@ -15,14 +15,14 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 
-from approvals import envelope, limits
+from approvals import envelope, limits, policies
 from approvals.models import Gate
 from approvals.rules.circumstances import is_known, read_circumstances
 from approvals.rules.evaluate import Kind, Outcome, evaluate, needed
 from approvals.rules.facts import Circumstances, Request, free_text_of, request_of
 from runs import canonical
 from runs.clock import database_now
-from runs.models import Declaration, Step
+from runs.models import Step
 
 USUALLY = 500
 """So many requests are replayed where nobody says how many."""
@@ -65,20 +65,28 @@ def _is_refused(kind: Kind) -> bool:
 
 
 def simulate(
-    *, tenant: str, in_force: dict[str, Any], draft: dict[str, Any], most: int = USUALLY
+    *,
+    tenant: str,
+    draft: dict[str, Any],
+    in_force: dict[str, Any] | None = None,
+    most: int = USUALLY,
 ) -> Iterator[Replayed]:
     """What is held without a gate, then the newest gates, `most` of each at the most.
 
-    Both documents are in their normal form; `in_force` has no rules where no policy is. Raises
-    `ValueError` beyond `limits.MAX_SIMULATED`.
+    Both documents are in their normal form; `in_force` is what decides now, unless it is given.
+    Raises `ValueError` beyond `limits.MAX_SIMULATED`.
     """
     if not 1 <= most <= limits.MAX_SIMULATED:
         raise ValueError(f"From 1 to {limits.MAX_SIMULATED} past requests can be replayed.")
+    if in_force is None:
+        policy = policies.in_force(tenant)
+        in_force = policies.EMPTY if policy is None else policy.body
     for step, request in _held(tenant, most):
         known = _Known(request, but=None)
         yield known.replay(in_force, draft, step.id, None)
-    for gate, told, request in _past(tenant, most):
-        known = _Known(request, but=gate.id, recorded=told.get("circumstances"))
+    for gate in _past(tenant, most):
+        told = canonical.decode(gate.envelope)
+        known = _Known(request_of(told), but=gate.id, recorded=told["circumstances"])
         yield known.replay(in_force, draft, gate.step_id, gate.id)
 
 
@@ -120,13 +128,9 @@ class _Known:
         return evaluate(document, self.request, known)
 
 
-def _past(tenant: str, most: int) -> Iterator[tuple[Gate, dict[str, Any], Request]]:
+def _past(tenant: str, most: int) -> list[Gate]:
     newest = Gate.objects.filter(tenant=tenant).order_by("-opened_at", "-id")
-    gates = list(newest.only("id", "step_id", "envelope")[:most])
-    told = [canonical.decode(gate.envelope) for gate in gates]
-    declared = Declaration.objects.in_bulk({one["declaration"] for one in told})
-    for gate, one in zip(gates, told, strict=True):
-        yield gate, one, request_of(one, declared[one["declaration"]].body)
+    return list(newest.only("id", "step_id", "envelope")[:most])
 
 
 def _held(tenant: str, most: int) -> Iterator[tuple[Step, Request]]:
@@ -150,7 +154,7 @@ def _held(tenant: str, most: int) -> Iterator[tuple[Step, Request]]:
                 agent="",
                 requester=names[step.run.requested_by_id],
                 tenant=tenant,
-                money=envelope.money_of(body, arguments) if body["money"] else None,
+                money=envelope.money_of(body, arguments),
                 arguments=arguments,
                 free_text=free_text_of(body, arguments),
                 run_id=str(step.run_id),

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from approvals import gates, limits
+from approvals import asking, gates, limits, policies
 from approvals.models import Gate
-from approvals.rules.circumstances import is_known, lock_sums, read_circumstances
+from approvals.rules.circumstances import is_known, read_circumstances
 from approvals.rules.evaluate import evaluate
 from approvals.rules.facts import Circumstances, Needs, Request, Summed
 from runs.clock import database_now
 from runs.models import Step
 from tests.approvals import former
 from tests.approvals.former import OTHER_ACCOUNT, ask, made, payment
-from tests.approvals.rules.asking import CONSENT, DAY, document, paying, rule
+from tests.approvals.rules.asking import BLOCK, CONSENT, DAY, document, paying, rule
 from tests.approvals.test_gates import let_time_pass
 from tests.approvals.test_history import give_to_another_tenant
 from tests.harness import World, admin, as_role
@@ -291,77 +290,109 @@ LIMIT = 1000
 BELOW_THE_LIMIT = {"by": "payee", "currency": "EUR", "window_seconds": DAY, "above_minor": LIMIT}
 
 
-def two_at_once(world: World, guard: Callable[[str], None]) -> list[str]:
-    """Two payments of 600 whose gates are opened in the same moment; what the policy says."""
-    steps = []
-    for _ in range(2):
-        run = world.start("transferring", payments=[payment(600)])
-        world.work()
-        steps.append(Step.objects.get(run=run).id)
-    policy = document(
-        rule({"block": "Too much at once."}, "sum", sum=BELOW_THE_LIMIT), rule(CONSENT, "else")
-    )
-    said: list[str] = []
-    have_read, go_on = [threading.Event(), threading.Event()], threading.Event()
+def publish(world: World, *rules: dict[str, Any]) -> None:
+    with as_role("placet_owner"):
+        policies.publish(tenant=world.tenant, document=document(*rules))
 
-    def open_gate(no: int, step_id: UUID, asked: Request) -> None:
-        with transaction.atomic():
-            guard(world.tenant)
-            known = read_circumstances(Needs(sums=(PAYEE_SUM,)), asked)
-            have_read[no].set()
-            assert go_on.wait(30)
-            said.append(str(evaluate(policy, asked, known).kind))
-            assert gates.keep(step_id)
+
+def held(world: World, amount_minor: int) -> UUID:
+    """A step that waits for the gatekeeper."""
+    run = world.start("transferring", payments=[payment(amount_minor)])
+    world.work()
+    return Step.objects.get(run=run, status="held").id
+
+
+def two_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Two payments of 600 whose gates are opened in the same moment; how many are blocked."""
+    publish(world, rule({"block": "Too much."}, "sum", sum=BELOW_THE_LIMIT), rule(CONSENT, "else"))
+    steps = [held(world, 600) for _ in range(2)]
+    evaluating, go_on = threading.Semaphore(0), threading.Event()
+
+    def slowly(*given: Any) -> Any:
+        evaluating.release()
+        assert go_on.wait(30)
+        return evaluate(*given)
+
+    def keep(step_id: UUID) -> None:
+        assert gates.keep(step_id)
         connection.close()
 
-    asked = request(world, 600)
+    monkeypatch.setattr(asking, "evaluate", slowly)
     with as_role("placet_gatekeeper"):
-        threads = [
-            threading.Thread(target=open_gate, args=(no, step_id, asked))
-            for no, step_id in enumerate(steps)
-        ]
+        threads = [threading.Thread(target=keep, args=(step_id,)) for step_id in steps]
         for thread in threads:
             thread.start()
-        until_both_came(have_read)
+        until_both_came(evaluating)
         go_on.set()
         for thread in threads:
             thread.join(60)
             assert not thread.is_alive()
-    return sorted(said)
+    return sorted(Step.objects.get(pk=step_id).status for step_id in steps)
 
 
-def until_both_came(have_read: list[threading.Event]) -> None:
-    """Each has read, or waits for the other at the lock."""
-    until = time.monotonic() + 30
+def until_both_came(evaluating: threading.Semaphore) -> None:
+    """Each has read the sum, or waits for the other at the lock."""
+    query = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    until, have_read = time.monotonic() + 30, 0
     with admin() as superuser:
         while True:
-            waiting = superuser.execute(
-                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-            ).fetchone()
-            if sum(one.is_set() for one in have_read) + (waiting or (0,))[0] == 2:
+            have_read += evaluating.acquire(blocking=False)
+            waiting = superuser.execute(query).fetchone()
+            assert waiting is not None
+            if have_read + waiting[0] == 2:
                 return
             assert time.monotonic() < until
             time.sleep(0.01)
 
 
-def test_two_requests_at_once_do_not_both_slip_under_a_sum(world: World) -> None:
-    assert two_at_once(world, lock_sums) == ["block", "consent"]
+def test_two_requests_at_once_do_not_both_slip_under_a_sum(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert two_at_once(world, monkeypatch) == ["denied", "held"]
+    assert Gate.objects.count() == 1
 
 
-def test_without_the_lock_two_requests_at_once_slip_under_a_sum(world: World) -> None:
-    assert two_at_once(world, lambda _: None) == ["consent", "consent"]
+def test_without_the_lock_two_requests_at_once_slip_under_a_sum(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "lock", lambda _: None)
+    assert two_at_once(world, monkeypatch) == ["held", "held"]
+    assert Gate.objects.count() == 2
 
 
-def test_tenants_do_not_wait_for_each_other(world: World) -> None:
-    with admin() as superuser, superuser.transaction(), as_role("placet_gatekeeper"):
-        superuser.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", ["approvals/sums/another"]
-        )
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL lock_timeout = '5s'")
-            lock_sums(world.tenant)
+# From a held step to the payment
 
 
-def test_the_lock_asks_for_a_transaction(world: World) -> None:
-    with as_role("placet_gatekeeper"), pytest.raises(AssertionError, match="as long as the trans"):
-        lock_sums(world.tenant)
+def test_a_payment_goes_by_the_circumstances_that_its_gate_was_opened_by(world: World) -> None:
+    """The second payment to an account is known; the executor evaluates by the envelope."""
+    publish(
+        world,
+        rule({"consent": {"group": "payments", "count": 2}}, "new", payee={"first_seen": True}),
+        rule("allow", "known", sum=BELOW_THE_LIMIT | {"above_minor": 100}),
+        rule(CONSENT, "else"),
+    )
+    (first,) = ask(world, payment(60))
+    assert (first.rule_name, first.quorum) == ("new", 2)
+    assert gates.envelope_of(first)["circumstances"]["first_seen"] is True
+    for person in (world.bob, world.carol):
+        world.decide(first, person)
+    world.settle()
+    assert Step.objects.get(pk=first.step_id).status == "succeeded"
+    (second,) = ask(world, payment(41))
+    assert (second.rule_name, second.status) == ("known", "approved")
+    assert Step.objects.get(pk=second.step_id).status == "succeeded"
+    (sums,) = gates.envelope_of(second)["circumstances"]["sums"]
+    assert (sums["by"], sums["amount_minor"]) == ("payee", 60)
+
+
+def test_a_payment_that_nobody_can_evaluate_is_held_and_says_why(world: World) -> None:
+    publish(world, rule(BLOCK, "no names", payee={"account_changed": True}), rule(CONSENT, "else"))
+    run = world.start("transferring", payments=[payment(creditor="")])
+    world.settle()
+    (step,) = Step.objects.filter(run=run)
+    assert step.status == "held"
+    assert step.held_because.startswith(
+        "Nobody can tell whether the rule 'no names' (block) is about this request, so it is held."
+        " The payment names nobody whose account could be compared."
+    )
+    assert world.gates(run) == []

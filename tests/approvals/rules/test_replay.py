@@ -125,7 +125,10 @@ def record(gate: Gate, known: Circumstances) -> None:
         superuser.execute("SET session_replication_role = replica")
         superuser.execute(
             "UPDATE approvals_gate SET envelope = %s WHERE id = %s",
-            [canonical.encode(told | {"circumstances": known.as_json()}), gate.id],
+            [
+                canonical.encode(told | {"circumstances": told["circumstances"] | known.as_json()}),
+                gate.id,
+            ],
         )
 
 
