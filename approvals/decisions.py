@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from approvals import envelope, gates, limits
+from approvals import envelope, gates, limits, signing
 from approvals.errors import (
     AlreadyDecided,
     DecisionRefused,
@@ -28,6 +28,7 @@ from approvals.errors import (
     ReasonRequired,
 )
 from approvals.models import Decision, Gate, SealKey
+from approvals.signing import Signed
 from runs import dispatch, journal
 from runs.clock import database_now
 from runs.errors import SettlementRefused
@@ -39,10 +40,19 @@ SETTLEMENT_TAG = b"placet/settlement/v1\0"
 
 
 def decide(
-    *, gate_id: UUID, tenant: str, person: Any, verdict: str, reason: str, digest: str
+    *,
+    gate_id: UUID,
+    tenant: str,
+    person: Any,
+    verdict: str,
+    reason: str,
+    digest: str,
+    signed: Signed | None = None,
+    tier: str = "confirm",
 ) -> Decision:
     """Records a person's verdict over the digest that they saw (64 hex digits).
 
+    `signed` is what a key of theirs answered; above the tier `confirm` an approval needs it.
     The same verdict of the same person again returns the decision that stands. Raises a
     `DecisionRefused` with a sentence; then nothing was recorded.
     """
@@ -56,7 +66,18 @@ def decide(
         if before is not None:
             return _again(before, verdict, digest)
         _check_may(gate, person, digest)
-        decision = _record(gate, person, verdict, reason)
+        key = signing.key_for(
+            signed,
+            gate=gate,
+            person=person,
+            tier=tier,
+            verdict=verdict,
+            on_behalf_of_id=None,
+            reason=reason,
+            typed="",
+            origins=settings.PLACET_ORIGINS,
+        )
+        decision = _record(gate, person, verdict, reason, signing.kept(signed, key))
         seq = journal.append(
             gate.run_id,
             "decision.made",
@@ -112,7 +133,7 @@ def _check_may(gate: Gate, person: Any, digest: str) -> None:
         raise DigestMismatch("The gate's own bytes and digest disagree; nothing was decided.")
 
 
-def _record(gate: Gate, person: Any, verdict: str, reason: str) -> Decision:
+def _record(gate: Gate, person: Any, verdict: str, reason: str, kept: dict[str, Any]) -> Decision:
     return Decision.objects.create(
         tenant=gate.tenant,
         gate=gate,
@@ -128,6 +149,7 @@ def _record(gate: Gate, person: Any, verdict: str, reason: str) -> Decision:
             reason=reason,
         ),
         decided_at=timezone.now(),
+        **kept,
     )
 
 

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from runs.rights import Grants
 
-APPEND_ONLY = ["approvals_decision", "approvals_clearance", "approvals_clearanceuse"]
+APPEND_ONLY = [
+    "approvals_decision",
+    "approvals_clearance",
+    "approvals_clearanceuse",
+    "approvals_keyrevocation",
+]
 
 _READ = {
     table: ["SELECT"]
@@ -15,6 +20,9 @@ _READ = {
         "approvals_decision",
         "approvals_clearance",
         "approvals_clearanceuse",
+        "approvals_keyrequest",
+        "approvals_key",
+        "approvals_keyrevocation",
     )
 }
 
@@ -24,13 +32,17 @@ GRANTS: Grants = {
         "approvals_decision": [
             "SELECT",
             "INSERT (id, tenant, gate_id, person_id, verdict, reason, digest, method, seal,"
-            " signature, decided_at, writer)",
+            " key_id, client_data, authenticator_data, signature, decided_at, writer)",
         ],
+        "approvals_keyrequest": ["SELECT", "INSERT"],
+        "approvals_keyrevocation": ["SELECT", "INSERT"],
     },
     "placet_gatekeeper": _READ
     | {
         "approvals_gate": ["SELECT", "INSERT", "UPDATE (status, closed_at)"],
         "approvals_clearance": ["SELECT", "INSERT"],
+        "approvals_keyrequest": ["SELECT", "UPDATE (refused_because)"],
+        "approvals_key": ["SELECT", "INSERT", "UPDATE (vouched_at)"],
         "console_user": ["SELECT (id, username, tenant, is_active)"],
     },
     "placet_executor": {
@@ -41,6 +53,8 @@ GRANTS: Grants = {
             "approvals_decision",
             "approvals_clearance",
             "approvals_clearanceuse",
+            "approvals_key",
+            "approvals_keyrevocation",
         )
     },
     "placet_auditor": _READ,
