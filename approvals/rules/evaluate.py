@@ -98,7 +98,8 @@ def evaluate(document: dict[str, Any], request: Request, known: Circumstances) -
 def needed(document: dict[str, Any], request: Request) -> Needs:
     """What to look up for `evaluate`: what rules ask for that the request does not rule out."""
     sums: set[tuple[str, str, int]] = set()
-    payee = last_similar = False
+    payee = False
+    changed: set[str] = set()
     if _broken(document) is not None:
         return Needs()
     for rule in document["rules"]:
@@ -109,12 +110,12 @@ def needed(document: dict[str, Any], request: Request) -> Needs:
             (one["by"], one["currency"], one["window_seconds"]) for one in when.get("sums", ())
         }
         payee = payee or bool({"first_seen", "account_changed"} & when.get("payee", {}).keys())
-        last_similar = last_similar or "changed" in when
+        changed |= set(when.get("changed", ()))
     money = request.money
     return Needs(
         sums=tuple(sorted(one for one in sums if money and one[1] == money["currency"])),
         payee=payee and money is not None,
-        last_similar=last_similar,
+        changed=tuple(sorted(changed)),
     )
 
 

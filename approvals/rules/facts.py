@@ -58,14 +58,14 @@ class Circumstances:
     `first_seen`: no payment to this account was made before. `account_changed`: the last
     payment to this name went to another account (None also where the payment has no name).
     `compared_with`: the gate of the last similar action, empty when there was none; `changed`
-    are the arguments that differ from it.
+    says of each argument that was compared whether it differs.
     """
 
     sums: Mapping[Sum, Summed] = field(default_factory=dict)
     first_seen: bool | None = None
     account_changed: bool | None = None
     compared_with: str | None = None
-    changed: tuple[str, ...] = ()
+    changed: Mapping[str, bool] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """A JSON value with a canonical form, for the envelope."""
@@ -83,7 +83,7 @@ class Circumstances:
             "first_seen": self.first_seen,
             "account_changed": self.account_changed,
             "compared_with": self.compared_with,
-            "changed": list(self.changed),
+            "changed": dict(self.changed),
         }
 
     @classmethod
@@ -99,20 +99,37 @@ class Circumstances:
             first_seen=value["first_seen"],
             account_changed=value["account_changed"],
             compared_with=value["compared_with"],
-            changed=tuple(value["changed"]),
+            changed=dict(value["changed"]),
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What must be looked up before a document can be evaluated on a request."""
+    """What must be looked up before a document can be evaluated on a request: sums, whether the
+    payee is known, and which arguments differ from the last similar action."""
 
     sums: tuple[Sum, ...] = ()
     payee: bool = False
-    last_similar: bool = False
+    changed: tuple[str, ...] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.sums or self.payee or self.last_similar)
+
+def request_of(told: dict[str, Any], declaration: dict[str, Any]) -> Request:
+    """The request that an envelope tells of, as of the moment at which its gate was opened.
+
+    `told` is the decoded envelope, `declaration` the body of the tool's declaration that it names.
+    """
+    return Request(
+        tool=told["tool"],
+        workflow=told["workflow"],
+        agent=told.get("agent", ""),
+        requester=told["requester"],
+        tenant=told["tenant"],
+        money=told["money"],
+        arguments=told["arguments"],
+        free_text=free_text_of(declaration, told["arguments"]),
+        run_id=told["run"],
+        at=datetime.fromisoformat(told["not_before"]),
+    )
 
 
 def free_text_of(declaration: dict[str, Any], arguments: dict[str, Any]) -> tuple[str, ...]:

@@ -219,17 +219,17 @@ def _history(key: str, wanted: bool, request: Request, known: Circumstances) -> 
 def _changed(wanted: list[str], request: Request, known: Circumstances) -> Condition:
     if known.compared_with is None:
         return _unknown("changed", "Nobody has looked up the last similar action.")
-    missing = [one for one in wanted if one not in request.arguments and one not in known.changed]
-    if len(missing) == len(wanted):
+    found = [one for one in wanted if known.changed.get(one)]
+    if found:
+        text = f"{names(found, 'and')} differs from the last similar action."
+        return Condition(name="changed", holds=True, text=text)
+    missing = [one for one in wanted if one not in request.arguments]
+    if missing:
         return _unknown("changed", f"The request has no argument {names(missing)}.")
     if not known.compared_with:
         text = "There is no similar action before it, so everything counts as changed."
         return Condition(name="changed", holds=True, text=text)
-    found = [one for one in wanted if one in known.changed]
-    if found:
-        text = f"{names(found, 'and')} differs from the last similar action."
-        return Condition(name="changed", holds=True, text=text)
-    if missing:
-        return _unknown("changed", f"The request has no argument {names(missing)}.")
+    if any(one not in known.changed for one in wanted):
+        return _unknown("changed", f"Nobody has compared {names(wanted)} with the last action.")
     text = f"{names(wanted, 'and')} is as in the last similar action."
     return Condition(name="changed", holds=False, text=text)

@@ -69,6 +69,8 @@ def _consent(faults: Faults, at: Place, value: Any) -> dict[str, Any]:
         ),
         "dwell_seconds": form.integer("dwell_seconds", 0, limits.MAX_DWELL_SECONDS, default=0),
     }
+    if len(made["thresholds"]) == 1:
+        made["mode"] = MODES[0]
     if made["remind_after_seconds"] >= expires:
         form.fault("remind_after_seconds", f"The gate expires after {expires} seconds already.")
     if made["dwell_seconds"] >= expires:

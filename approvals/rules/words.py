@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from approvals.limits import MAX_POLICY_NAME
 from runs.canonical import CURRENCIES
 from runs.declare import shortened
 from runs.limits import MAX_AMOUNT_MINOR
@@ -39,17 +40,18 @@ def counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def names(given: Sequence[str], word: str = "or") -> str:
+def names(given: Sequence[str], word: str = "or", *, most: int = MOST_NAMED) -> str:
     """a, b or c; of a long list, how many more there are."""
-    told = [name(one) for one in given[:MOST_NAMED]]
-    if len(given) > MOST_NAMED:
-        return f"{', '.join(told)} {word} {len(given) - MOST_NAMED} more"
+    told = [name(one) for one in given[:most]]
+    if len(given) > most:
+        return f"{', '.join(told)} {word} {len(given) - most} more"
     return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} {word} {told[-1]}"
 
 
 def name(text: str) -> str:
-    """A name from outside: short, with nothing in it that is not seen."""
-    return shortened("".join(c if c.isprintable() else "?" for c in text[:65]), 64) or "(empty)"
+    """A name from outside: cut to what a name of a policy may have, nothing in it unseen."""
+    cut = shortened(text[: MAX_POLICY_NAME + 1], MAX_POLICY_NAME)
+    return "".join(c if c.isprintable() else "?" for c in cut) or "(empty)"
 
 
 def band(one: dict[str, Any]) -> str:

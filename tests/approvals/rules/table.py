@@ -25,6 +25,7 @@ def at(*moment: int) -> Request:
     return paying(at=datetime(*moment, tzinfo=UTC))
 
 
+IBAN_CHANGED = {"iban": True, "reference": False}
 BAND = {"currency": "EUR", "above_minor": 10_000, "up_to_minor": 100_000}
 Case = tuple[str, dict[str, Any], Request, Circumstances, bool | None, str]
 """Its name; the `when` of a rule; what is asked; what rows say; whether it matches; and why."""
@@ -396,7 +397,7 @@ CASES: list[Case] = [
         "an argument that has changed",
         {"changed": ["iban", "reference"]},
         paying(),
-        Circumstances(compared_with="g1", changed=("iban",)),
+        Circumstances(compared_with="g1", changed=IBAN_CHANGED),
         YES,
         "iban differs from the last similar action.",
     ),
@@ -404,7 +405,7 @@ CASES: list[Case] = [
         "an argument that has not changed",
         {"changed": ["reference"]},
         paying(),
-        Circumstances(compared_with="g1", changed=("iban",)),
+        Circumstances(compared_with="g1", changed=IBAN_CHANGED),
         NO,
         "reference is as in the last similar action.",
     ),
@@ -412,7 +413,7 @@ CASES: list[Case] = [
         "an argument that was left out",
         {"changed": ["note"]},
         paying(),
-        Circumstances(compared_with="g1", changed=("note",)),
+        Circumstances(compared_with="g1", changed={"note": True}),
         YES,
         "note differs from the last similar action.",
     ),
@@ -420,9 +421,17 @@ CASES: list[Case] = [
         "an argument that there is not",
         {"changed": ["note"]},
         paying(),
-        Circumstances(compared_with="g1"),
+        Circumstances(compared_with="g1", changed={"note": False}),
         NOBODY_KNOWS,
         "The request has no argument note.",
+    ),
+    (
+        "an argument that nobody compared",
+        {"changed": ["reference"]},
+        paying(),
+        Circumstances(compared_with="g1"),
+        NOBODY_KNOWS,
+        "Nobody has compared reference with the last action.",
     ),
     (
         "no similar action before",

@@ -44,7 +44,7 @@ rules:
         mode: any
         thresholds:
           - {group: payments, count: 2}
-          - {name: the board, role: board, count: 3, member_for_seconds: 86400}
+          - {name: the board, role: directors, count: 3, member_for_seconds: 86400}
         expires_after_seconds: 7200
         remind_after_seconds: 600
         escalation: {after_seconds: 3600, groups: board}
@@ -106,6 +106,11 @@ def test_what_is_written_shortly_is_the_same_document() -> None:
     )
     assert digest(document(short)) == digest(document(long))
     assert digest(document(short)) != digest(document(long, long | {"name": "again"}))
+
+
+def test_one_threshold_is_neither_any_nor_all() -> None:
+    any_, all_ = (document(rule({"consent": {"group": "a", "mode": m}})) for m in ("any", "all"))
+    assert digest(any_) == digest(all_)
 
 
 def test_yaml_and_json_come_back_to_the_same_digest() -> None:

@@ -68,7 +68,7 @@ def test_what_a_rule_needs_is_looked_up(case: Case) -> None:
     in_euro = is_money and request.money is not None and request.money["currency"] == "EUR"
     assert bool(needs.sums) == ("sums" in names and in_euro)
     assert needs.payee == (bool({"payee.first_seen", "payee.account_changed"} & names) and is_money)
-    assert needs.last_similar == ("changed" in names)
+    assert bool(needs.changed) == ("changed" in names)
 
 
 def test_the_table_is_as_long_as_it_should_be() -> None:
@@ -165,7 +165,7 @@ def test_circumstances_come_back_from_an_envelope_as_they_were() -> None:
         first_seen=True,
         account_changed=None,
         compared_with="",
-        changed=("a", "b"),
+        changed={"a": True, "b": False},
     )
     assert Circumstances.from_json(known.as_json()) == known
     assert Circumstances.from_json(NOTHING_KNOWN.as_json()) == NOTHING_KNOWN

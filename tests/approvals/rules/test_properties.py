@@ -14,6 +14,7 @@ from approvals.rules.document import InvalidPolicy, digest, from_text, normalise
 from approvals.rules.evaluate import Outcome, evaluate, needed
 from approvals.rules.facts import Circumstances, Request, Summed
 from approvals.rules.outcomes import TIERS
+from approvals.rules.telling import diff
 from tests.approvals.rules.asking import ACCOUNT, OTHER_ACCOUNT, calling, paying
 
 BRIEFLY = settings(max_examples=100, deadline=None, database=None)
@@ -137,7 +138,7 @@ circumstances = st.builds(
     first_seen=maybe,
     account_changed=maybe,
     compared_with=st.sampled_from([None, "", "g1"]),
-    changed=st.sampled_from([(), ("iban",), ("note",)]),
+    changed=st.dictionaries(st.sampled_from(["iban", "note"]), st.booleans()),
 )
 
 
@@ -206,8 +207,8 @@ def test_what_is_not_needed_does_not_matter(
         sums={one: known.sums[one] for one in needs.sums if one in known.sums},
         first_seen=known.first_seen if needs.payee else None,
         account_changed=known.account_changed if needs.payee else None,
-        compared_with=known.compared_with if needs.last_similar else None,
-        changed=known.changed if needs.last_similar else (),
+        compared_with=known.compared_with if needs.changed else None,
+        changed=known.changed if needs.changed else {},
     )
     assert evaluate(base, request, looked_up) == evaluate(base, request, known)
 
@@ -229,6 +230,22 @@ def test_every_policy_comes_back_from_its_texts(base: dict[str, Any]) -> None:
     assert normalise(base) == base
     for text in (to_yaml(base), to_json(base)):
         assert digest(from_text(text)) == digest(base)
+
+
+@THOROUGHLY
+@given(
+    st.tuples(whens, st.one_of(allows, consents, blocks)),
+    st.tuples(whens, st.one_of(allows, consents, blocks)),
+)
+def test_rules_that_differ_are_told_in_words_that_differ(
+    one: tuple[dict[str, Any], Any], other: tuple[dict[str, Any], Any]
+) -> None:
+    """In all of it, and in each half: nothing that is changed hides behind what is told."""
+    for pair in ((one, other), ((one[0], other[1]), other), ((other[0], one[1]), other)):
+        old, new = (made(rule) for rule in pair)
+        found = diff(old, new)
+        assert bool(found) == (old != new)
+        assert all(set(change.gone) ^ set(change.come) for change in found)
 
 
 names = st.text(min_size=1, max_size=20)
