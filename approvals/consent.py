@@ -6,9 +6,10 @@ import hmac
 from datetime import datetime
 from typing import Any
 
-from approvals import asking, counting, envelope, policies, typed
-from approvals.models import Clearance, Decision, Gate
+from approvals import asking, counting, envelope, policies
+from approvals.models import Clearance, ClearanceUse, Decision, Gate
 from runs import canonical
+from runs.clock import database_now
 from runs.declare import Tool
 from runs.errors import ConsentMismatch
 from runs.models import Step
@@ -34,7 +35,7 @@ def verify(step: Step, tool: Tool, arguments: dict[str, Any]) -> None:
                 "nothing was sent."
             )
     _check_rule(gate, told)
-    _check_decisions(gate, told, rebuilt)
+    _check_decisions(gate, rebuilt)
 
 
 def _rebuild(
@@ -71,24 +72,17 @@ def _check_rule(gate: Gate, told: dict[str, Any]) -> None:
         )
 
 
-def _check_decisions(gate: Gate, told: dict[str, Any], rebuilt: bytes) -> None:
+def _check_decisions(gate: Gate, rebuilt: bytes) -> None:
     decisions = list(Decision.objects.filter(gate=gate))
     if any(decision.verdict != Decision.Verdict.APPROVE for decision in decisions):
         raise ConsentMismatch("A denial stands against this step; nothing was sent.")
-    proven = {
-        decision.id
-        for decision in decisions
-        if bytes(decision.digest) == rebuilt
-        and decision.person_id != gate.requester_id
-        and _is_as_its_tier_asks(gate, told, decision)
-    }
+    spent = ClearanceUse.objects.filter(clearance__gate=gate).first()
+    at = database_now() if spent is None else spent.used_at
+    others = [one for one in decisions if one.person_id != gate.requester_id]
+    proven = counting.proven(gate, others, digest=rebuilt, at=at)
     missing = counting.shortage_of(gate, proven)
     if missing:
         have, need = missing.split("/")
         raise ConsentMismatch(
             f"{have} of {need} approvals stand for what is about to be sent; nothing was sent."
         )
-
-
-def _is_as_its_tier_asks(gate: Gate, told: dict[str, Any], decision: Decision) -> bool:
-    return gate.tier not in typed.TIERS or typed.is_typed(told, decision.typed)

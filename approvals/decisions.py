@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from approvals import eligibility, envelope, limits, typed
+from approvals import eligibility, envelope, limits, signing, typed
 from approvals.errors import (
     AlreadyDecided,
     DecisionRefused,
@@ -31,6 +31,7 @@ from approvals.errors import (
     TooSoon,
 )
 from approvals.models import ClearanceUse, Decision, Gate, Revocation, SealKey, Viewing
+from approvals.signing import Signed
 from runs import canonical, dispatch, journal
 from runs.clock import database_now
 from runs.errors import SettlementRefused
@@ -55,11 +56,13 @@ def decide(
     reason: str,
     digest: str,
     typed_fact: str = "",
+    signed: Signed | None = None,
 ) -> Decision:
     """Records a person's verdict over the digest that they saw (64 hex digits).
 
-    `typed_fact` is what the tier has the person type (see `approvals.typed`). The same verdict
-    of the same person again returns the decision that stands. Raises a `DecisionRefused` with a
+    `typed_fact` is what the tier has the person type (see `approvals.typed`); `signed` is what a
+    key of theirs answered: above the tier `confirm` an approval needs it. The same verdict of
+    the same person again returns the decision that stands. Raises a `DecisionRefused` with a
     sentence; then nothing was recorded.
     """
     reason = reason.strip()
@@ -72,9 +75,23 @@ def decide(
         if before is not None:
             return _again(before, verdict, digest)
         _check_may(gate, person, digest)
+        fact = typed.normal(typed_fact)
         if verdict == Decision.Verdict.APPROVE:
-            _check_tier(gate, person, typed_fact)
-        decision = _record(gate, person, verdict, reason, typed.normal(typed_fact))
+            _check_tier(gate, person, fact)
+        key = signing.key_for(
+            signed,
+            gate=gate,
+            person=person,
+            tier=gate.tier,
+            verdict=verdict,
+            on_behalf_of_id=None,
+            reason=reason,
+            typed=fact,
+            origins=settings.PLACET_ORIGINS,
+        )
+        decision = _record(
+            gate, person, verdict, reason=reason, fact=fact, kept=signing.kept(signed, key)
+        )
         seq = journal.append(
             gate.run_id,
             "decision.made",
@@ -210,7 +227,9 @@ def _check_tier(gate: Gate, person: Any, typed_fact: str) -> None:
         )
 
 
-def _record(gate: Gate, person: Any, verdict: str, reason: str, fact: str) -> Decision:
+def _record(
+    gate: Gate, person: Any, verdict: str, *, reason: str, fact: str, kept: dict[str, Any]
+) -> Decision:
     return Decision.objects.create(
         tenant=gate.tenant,
         gate=gate,
@@ -228,6 +247,7 @@ def _record(gate: Gate, person: Any, verdict: str, reason: str, fact: str) -> De
             typed_fact=fact,
         ),
         decided_at=timezone.now(),
+        **kept,
     )
 
 

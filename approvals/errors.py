@@ -53,3 +53,11 @@ class TooLate(DecisionRefused):
 
 class PolicyRefused(ApprovalsError):
     """The policy cannot be published; nothing has changed."""
+
+
+class SignatureRefused(DecisionRefused):
+    """No key signed this, or not as it must be signed; the sentence says what is wrong."""
+
+
+class KeyRefused(ApprovalsError):
+    """The key was not enrolled, or not revoked; nothing has changed."""

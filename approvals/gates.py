@@ -177,13 +177,21 @@ def _conclude(gate: Gate, step: Step) -> bool:
     elif gate.expires_at <= database_now():
         message = "Nobody consented in time, so it is refused."
         _deny(gate, step, Gate.Status.EXPIRED, {"kind": "Expired", "message": message})
-    elif not counting.shortage_of(gate):
+    elif _is_enough(gate, decisions):
         return _cool_off(gate, decisions) or _clear(gate, step)
     elif gate.clears_at is not None:
         return _no_longer_cools(gate)
     else:
         return False
     return True
+
+
+def _is_enough(gate: Gate, decisions: list[Decision]) -> bool:
+    """Every signature is verified here before anything is cleared, and again in the executor."""
+    proven = counting.proven(
+        gate, decisions, digest=envelope.digest(bytes(gate.envelope)), at=database_now()
+    )
+    return not counting.shortage_of(gate, proven)
 
 
 def _refuse(gate: Gate, step: Step, refusal: Decision) -> None:

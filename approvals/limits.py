@@ -86,3 +86,24 @@ SUM_GATES = 50_000
 
 MAX_SIMULATED = 5_000
 """Past requests that one simulation of a draft replays."""
+
+KEY_WAITING_SECONDS = 24 * 60 * 60
+"""How long a fresh key signs nothing for the high tiers, unless two admins vouch for it."""
+
+KEY_CHALLENGE_SECONDS = 60 * 60
+"""How long after the page of keys was opened a passkey may be enrolled on it."""
+
+KEY_NOTICE_SECONDS = 7 * 24 * 60 * 60
+"""How long Home tells a person of a key that was enrolled in their name."""
+
+MAX_KEYS = 10
+"""Keys that one person may have, those that are revoked not counted."""
+
+MAX_KEY_NAME_CHARACTERS = 60
+"""Characters of the name of a key."""
+
+MAX_SIGNED_BYTES = 4_096
+"""Bytes of each of the three parts of a passkey's answer."""
+
+MAX_ATTESTATION_BYTES = 16_384
+"""Bytes of what an authenticator says of a new passkey."""

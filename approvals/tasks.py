@@ -9,7 +9,7 @@ from uuid import UUID
 from celery import shared_task
 from django.db import connection
 
-from approvals import gates, limits
+from approvals import gates, limits, registry
 from runs import transitions
 
 logger = logging.getLogger(__name__)
@@ -44,13 +44,20 @@ FIRST = UUID(int=0)
 
 
 @shared_task(name="approvals.keep", ignore_result=True)
-def keep(step_id: str) -> None:
-    gates.keep(UUID(step_id))
+def keep(id: str) -> None:
+    """What a hint names: a step to be looked at, or a key that somebody wants enrolled."""
+    if not gates.keep(UUID(id)):
+        registry.register_key(UUID(id))
 
 
 def sweep_due_gates() -> int:
     """Opens gates for held steps that nobody has looked at, and ends those whose time is over."""
     return sum(_keep(step_id) for step_id in _ids(DUE, {"most": limits.SWEEP_BATCH}))
+
+
+def sweep_key_requests() -> int:
+    """Answers what people have asked to be enrolled; returns how many requests were answered."""
+    return sum(_register(id) for id in registry.open_requests(limits.SWEEP_BATCH))
 
 
 class LostGates:
@@ -80,3 +87,12 @@ def _keep(step_id: UUID) -> bool:
         because = f"The gatekeeper cannot read this step ({type(error).__name__}); it stays held."
         transitions.explain_hold(step_id, because)
         return False
+
+
+def _register(request_id: UUID) -> bool:
+    try:
+        registry.register_key(request_id)
+    except Exception:
+        logger.exception("The key request %s could not be handled; it stays as it is.", request_id)
+        return False
+    return True

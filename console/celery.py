@@ -137,7 +137,7 @@ def sweeps_of(process: str) -> tuple[str, list[Any]]:
         ]
     if process == "gatekeeper":
         lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)
-        return "gates", [tasks.sweep_due_gates, lost]
+        return "gates", [tasks.sweep_due_gates, tasks.sweep_key_requests, lost]
     return process, []
 
 

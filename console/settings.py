@@ -184,6 +184,12 @@ PLACET_TLS = setting("PLACET_TLS", "0") == "1"
 if PLACET_TLS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
+# Where people see Placet: what a passkey signed on a page of any other origin counts nowhere.
+_scheme = "https" if PLACET_TLS else "http"
+PLACET_ORIGINS = [o for o in setting("PLACET_ORIGINS").split(",") if o] or [
+    *CSRF_TRUSTED_ORIGINS,
+    *(f"{_scheme}://{host}:{PLACET_PORT}" for host in ("localhost", PLACET_HOST)),
+]
 SESSION_ENGINE = "console.sessions"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PLACET_TLS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True

@@ -10,12 +10,15 @@ from __future__ import annotations
 from approvals.locks.clearances import CLEARANCE, SPEND
 from approvals.locks.decisions import DECISION, REVOCATION
 from approvals.locks.gates import GATE, POLICY
+from approvals.locks.keys import KEYS, KEYS_UNDO
 from approvals.locks.seals import HMAC, VOICES
 from approvals.locks.settlements import SETTLEMENT, SETTLEMENT_UNDO
 from runs.guards import append_only
 
 __all__ = [
     "FUNCTIONS",
+    "KEYS",
+    "KEYS_UNDO",
     "LATER",
     "POLICY",
     "REVOCATION",
@@ -52,4 +55,6 @@ DROP TRIGGER approvals_clearance_birth ON approvals_clearance;
 LATER = append_only("approvals_revocation", writer=False) + append_only(
     "approvals_viewing", writer=False
 )
-FUNCTIONS = HMAC + VOICES + GATE + DECISION + CLEARANCE + SPEND + POLICY + REVOCATION + SETTLEMENT
+FUNCTIONS = (
+    HMAC + VOICES + GATE + DECISION + CLEARANCE + SPEND + POLICY + REVOCATION + SETTLEMENT + KEYS
+)

@@ -101,6 +101,7 @@ BEGIN
     RETURN d.verdict = 'approve' AND d.digest = gate.digest AND approvals_is_sealed(d)
         AND NOT approvals_requested_before(gate.run_id, d.person_id)
         AND approvals_is_member(gate, coalesce(d.on_behalf_of_id, d.person_id))
+        AND approvals_is_signed(d, gate.tier)
         AND NOT EXISTS (SELECT FROM approvals_revocation r WHERE r.decision_id = d.id);
 END $$;
 

@@ -7,6 +7,7 @@ once more by triggers in the database (see `approvals.locks`).
 from approvals.models.clearances import Clearance, ClearanceUse
 from approvals.models.decisions import Decision, Revocation, SealKey
 from approvals.models.gates import Gate, Viewing
+from approvals.models.keys import Key, KeyKind, KeyRequest, KeyRevocation
 from approvals.models.policies import Policy, Reviewer
 
 __all__ = [
@@ -14,6 +15,10 @@ __all__ = [
     "ClearanceUse",
     "Decision",
     "Gate",
+    "Key",
+    "KeyKind",
+    "KeyRequest",
+    "KeyRevocation",
     "Policy",
     "Reviewer",
     "Revocation",

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from approvals.models.gates import Gate
+from approvals.models.keys import Key
 from runs.models import new_id
 
 
@@ -43,7 +44,10 @@ class Decision(models.Model):
     digest = models.BinaryField()
     method = models.CharField(max_length=16, choices=Method, default=Method.CONFIRM)
     seal = models.BinaryField(help_text="HMAC of the signed-in confirmation; see decisions.seal")
-    signature = models.BinaryField(null=True, help_text="the passkey's, where the tier asks one")
+    key = models.ForeignKey(Key, null=True, on_delete=models.PROTECT, related_name="decisions")
+    client_data = models.BinaryField(null=True, help_text="what a passkey's browser said")
+    authenticator_data = models.BinaryField(null=True, help_text="what a passkey said")
+    signature = models.BinaryField(null=True, help_text="the key's, where the tier asks one")
     decided_at = models.DateTimeField(db_default=Now())
     writer = models.CharField(max_length=63, default="", help_text="database role, by the database")
 

@@ -1,0 +1,145 @@
+"""A decision that a key signed: what is posted, what is kept, and whether it holds.
+
+The gatekeeper asks `why_unsigned` before it counts an approval, and the executor asks it
+again before it sends anything; neither believes what the other found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from approvals import signatures, statements
+from approvals.errors import SignatureRefused
+from approvals.keys import may_sign, public_key_of, standing_keys_of
+from approvals.models import Decision, Gate, Key, KeyRevocation
+from approvals.signatures import Answer
+from runs.clock import database_now
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signed:
+    """What came with a decision: one of the person's keys, and what it answered."""
+
+    key_id: UUID
+    answer: Answer
+
+
+def needs_key(tier: str, verdict: str) -> bool:
+    """Only an approval must be signed, and only above the lowest tier."""
+    return verdict == Decision.Verdict.APPROVE and tier != "confirm"
+
+
+def key_for(
+    signed: Signed | None,
+    *,
+    gate: Gate,
+    person: Any,
+    tier: str,
+    verdict: str,
+    on_behalf_of_id: int | None,
+    reason: str,
+    typed: str,
+    origins: Sequence[str],
+) -> Key | None:
+    """The key of this person that signed exactly this verdict, before anything is recorded.
+
+    None where nobody signed and the tier lets that be. Raises `SignatureRefused`.
+    """
+    if signed is None:
+        if needs_key(tier, verdict):
+            raise SignatureRefused(
+                "An approval here must be signed with a passkey or a key file of yours; nothing"
+                " was recorded."
+            )
+        return None
+    key = standing_keys_of(person).filter(pk=signed.key_id).first()
+    if key is None:
+        raise SignatureRefused("The key that signed is none of yours, or was revoked.")
+    because = may_sign(key, tier, database_now())
+    if because:
+        raise SignatureRefused(because)
+    told = statements.statement(
+        tenant=gate.tenant,
+        gate_id=gate.id,
+        digest=bytes(gate.digest),
+        verdict=verdict,
+        person_id=person.pk,
+        on_behalf_of_id=on_behalf_of_id,
+        reason=reason,
+        typed=typed,
+    )
+    challenge = statements.challenge(told)
+    signatures.verify(public_key_of(key), signed.answer, challenge=challenge, origins=origins)
+    return key
+
+
+def kept(signed: Signed | None, key: Key | None) -> dict[str, Any]:
+    """The columns of a decision that keep its signature, for whoever verifies it later."""
+    if signed is None or key is None:
+        return {"method": Decision.Method.CONFIRM}
+    return {
+        "method": key.kind,
+        "key": key,
+        "signature": signed.answer.signature,
+        "client_data": signed.answer.client_data,
+        "authenticator_data": signed.answer.authenticator_data,
+    }
+
+
+def why_unsigned(
+    decision: Decision,
+    *,
+    tier: str,
+    digest: bytes,
+    on_behalf_of_id: int | None,
+    typed: str,
+    at: datetime,
+    origins: Sequence[str],
+) -> str:
+    """Why this approval does not count at a gate of this tier, in words; empty when it does.
+
+    `digest` is that of the bytes that are about to be sent, as the caller computed it. `at` is
+    the moment at which the key must not be revoked: now for the gatekeeper, and for the
+    executor the moment at which the clearance was spent. Nothing of the row is believed but
+    what the key signed; a signature that is not needed must hold as well.
+    """
+    if decision.key_id is None:
+        return "A key must sign an approval here." if tier != "confirm" else ""
+    key = Key.objects.filter(
+        pk=decision.key_id, tenant=decision.tenant, person_id=decision.person_id
+    ).first()
+    if key is None or key.kind != decision.method:
+        return "The key that signed is none of the person who decided."
+    if KeyRevocation.objects.filter(key=key, revoked_at__lte=at).exists():
+        return f"The key {key.name!r} was revoked."
+    because = may_sign(key, tier, decision.decided_at)
+    if because:
+        return because
+    told = statements.statement(
+        tenant=decision.tenant,
+        gate_id=decision.gate_id,
+        digest=digest,
+        verdict=decision.verdict,
+        person_id=decision.person_id,
+        on_behalf_of_id=on_behalf_of_id,
+        reason=decision.reason,
+        typed=typed,
+    )
+    try:
+        signatures.verify(
+            public_key_of(key),
+            Answer(
+                signature=bytes(decision.signature or b""),
+                client_data=bytes(decision.client_data or b""),
+                authenticator_data=bytes(decision.authenticator_data or b""),
+            ),
+            challenge=statements.challenge(told),
+            origins=origins,
+        )
+    except SignatureRefused as refused:
+        return str(refused)
+    return ""
