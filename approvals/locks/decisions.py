@@ -49,7 +49,7 @@ BEGIN
                 AND v.since <= clock_timestamp() - dwell * interval '1 second') THEN
             RAISE EXCEPTION 'decision dwell: the request was not looked at for % seconds', dwell;
         END IF;
-        IF NOT approvals_is_signed(NEW, gate.tier) THEN
+        IF gate.tier <> 'confirm' AND NOT approvals_is_signed(NEW, gate.tier) THEN
             RAISE EXCEPTION 'decision signature: no key of this person signed for this tier';
         END IF;
         IF gate.tier IN ('typed', 'critical') AND NEW.typed = '' THEN
