@@ -13,7 +13,6 @@ import hmac
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -28,6 +27,7 @@ from approvals.errors import (
     ReasonRequired,
 )
 from approvals.models import Decision, Gate, SealKey
+from approvals.seals import hmac_of as _hmac
 from runs import dispatch, journal
 from runs.clock import database_now
 from runs.errors import SettlementRefused
@@ -156,14 +156,6 @@ def seal_settlement(
         return _hmac(SETTLEMENT_TAG + message.encode())
     except DecisionRefused as refused:
         raise SettlementRefused(str(refused)) from None
-
-
-def _hmac(message: bytes) -> bytes:
-    if not settings.PLACET_SEAL_KEY:
-        raise DecisionRefused(
-            "This process has no seal key, so nobody can decide here; see `manage.py doctor`."
-        )
-    return hmac.new(bytes.fromhex(settings.PLACET_SEAL_KEY), message, hashlib.sha256).digest()
 
 
 def install_seal_key(key: bytes) -> None:

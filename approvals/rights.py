@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from runs.rights import Grants
 
-APPEND_ONLY = ["approvals_decision", "approvals_clearance", "approvals_clearanceuse"]
+APPEND_ONLY = [
+    *("approvals_decision", "approvals_clearance", "approvals_clearanceuse"),
+    *("approvals_changevoice", "approvals_breakglass", "approvals_breakglassconfirmation"),
+    "approvals_breakglassreview",
+]
 
 _READ = {
     table: ["SELECT"]
@@ -15,6 +19,13 @@ _READ = {
         "approvals_decision",
         "approvals_clearance",
         "approvals_clearanceuse",
+        "approvals_change",
+        "approvals_changevoice",
+        "approvals_freeze",
+        "approvals_breakglass",
+        "approvals_breakglassconfirmation",
+        "approvals_breakglassreview",
+        "approvals_delegation",
     )
 }
 
@@ -26,11 +37,21 @@ GRANTS: Grants = {
             "INSERT (id, tenant, gate_id, person_id, verdict, reason, digest, method, seal,"
             " signature, decided_at, writer)",
         ],
+        "approvals_change": ["SELECT", "INSERT"],
+        "approvals_changevoice": ["SELECT", "INSERT"],
+        "approvals_freeze": ["SELECT", "INSERT"],
+        "approvals_breakglass": ["SELECT", "INSERT"],
+        "approvals_breakglassconfirmation": ["SELECT", "INSERT"],
+        "approvals_breakglassreview": ["SELECT", "INSERT"],
+        "approvals_delegation": ["SELECT", "INSERT", "UPDATE (revoked_at)"],
     },
     "placet_gatekeeper": _READ
     | {
         "approvals_gate": ["SELECT", "INSERT", "UPDATE (status, closed_at)"],
         "approvals_clearance": ["SELECT", "INSERT"],
+        "approvals_change": ["SELECT", "UPDATE (status, error)"],
+        "approvals_reviewer": ["SELECT", "INSERT", "DELETE"],
+        "approvals_freeze": ["SELECT", "INSERT", "UPDATE (lifted_at, lifted_by_id)"],
         "console_user": ["SELECT (id, username, tenant, is_active)"],
     },
     "placet_executor": {
@@ -45,3 +66,12 @@ GRANTS: Grants = {
     },
     "placet_auditor": _READ,
 }
+
+FUNCTIONS = {
+    "placet_web": ["approvals_frozen(text, text, text, text)"],
+    "placet_gatekeeper": [
+        "approvals_frozen(text, text, text, text)",
+        "approvals_change_voices(approvals_change)",
+    ],
+}
+"""What may be asked of the locks themselves, by name and arguments; all else is theirs alone."""

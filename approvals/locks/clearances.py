@@ -27,6 +27,7 @@ BEGIN
     IF EXISTS (SELECT FROM approvals_decision WHERE gate_id = gate.id AND verdict = 'deny') THEN
         RAISE EXCEPTION 'lock 2: a denial stands against it';
     END IF;
+    PERFORM approvals_refuse_frozen(gate, 'lock 2');
     approvals := approvals_voices(gate);
     IF approvals < greatest(rule.quorum, 1) THEN
         RAISE EXCEPTION 'lock 2: quorum %/%', approvals, rule.quorum;
@@ -74,6 +75,7 @@ BEGIN
     THEN
         RAISE EXCEPTION 'spend denied: a denial stands against it';
     END IF;
+    PERFORM approvals_refuse_frozen(gate, 'spend');
     IF EXISTS (SELECT FROM approvals_clearanceuse WHERE clearance_id = leave.id) THEN
         -- A later attempt of the same step, under the same key: the same one effect.
         IF OLD.attempt = 0 THEN
