@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
-from approvals import envelope, limits, policies
+from approvals import envelope, freezes, limits, policies
 from approvals.models import Clearance, Decision, Gate, Policy, Reviewer
 from runs import canonical, dispatch, forks, journal, transitions
 from runs.clock import database_now
@@ -156,9 +156,19 @@ def _close(gate: Gate, step: Step) -> bool:
         message = "Nobody consented in time, so it is refused."
         _deny(gate, step, Gate.Status.EXPIRED, {"kind": "Expired", "message": message})
     elif len(_eligible_approvals(gate)) >= gate.quorum:
-        _clear(gate, step)
+        return _clear_unless_frozen(gate, step)
     else:
         return False
+    return True
+
+
+def _clear_unless_frozen(gate: Gate, step: Step) -> bool:
+    """What is frozen stays held and says so; the sweep goes on with it after the thaw."""
+    because = freezes.why_frozen(gate)
+    if because:
+        transitions.explain_hold(step.id, f"{because} It goes on once it is thawed.")
+        return False
+    _clear(gate, step)
     return True
 
 
