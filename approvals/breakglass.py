@@ -7,7 +7,7 @@ tenant breaks it again.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -77,7 +77,7 @@ def why_not_confirm(glass: BreakGlass, person: Any) -> str:
     """Why this person may not be the second, in words; empty when they may."""
     if hasattr(glass, "confirmation"):
         return "It is confirmed already."
-    if glass.opened_at <= _confirmable_since():
+    if not is_confirmable(glass, database_now()):
         return "Nobody confirmed it in time; open it again."
     if people.human(person) == people.human(glass.opened_by):
         return "You opened it, so a second human must confirm it."
@@ -159,11 +159,13 @@ def is_overdue() -> Q:
     return Q(confirmation__until__lte=database_now() - due)
 
 
-def waiting(tenant: str) -> QuerySet[BreakGlass]:
-    """Those that wait for their second human."""
-    since = _confirmable_since()
-    return of_tenant(tenant).filter(confirmation__isnull=True, opened_at__gt=since)
+def is_confirmable(glass: BreakGlass, now: datetime) -> bool:
+    """Whether there is still time for a second human to confirm it."""
+    span = timedelta(seconds=limits.BREAKGLASS_CONFIRM_SECONDS)
+    return bool(glass.opened_at + span > now)
 
 
-def _confirmable_since() -> Any:
-    return database_now() - timedelta(seconds=limits.BREAKGLASS_CONFIRM_SECONDS)
+def is_late(glass: BreakGlass, now: datetime) -> bool:
+    """Whether a confirmed one should have been reviewed by now; `is_overdue` for lists."""
+    due = timedelta(seconds=limits.BREAKGLASS_REVIEW_SECONDS)
+    return bool(glass.confirmation.until + due <= now and not hasattr(glass, "review"))

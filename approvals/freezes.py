@@ -132,9 +132,15 @@ def _subject(scope: str, gate: Gate) -> str:
     return str({"tool": gate.tool, "workflow": gate.run.workflow, "payee": gate.payee}[scope])
 
 
+def thaw_body(freeze: Freeze) -> dict[str, Any]:
+    """What a change says that lifts this freeze: which one, and what is thawed by it."""
+    return {"freeze": str(freeze.pk), "scope": freeze.scope, "subject": freeze.subject}
+
+
 def check_thaw(tenant: str, body: dict[str, Any]) -> None:
     """Raises `ChangeRefused` unless the freeze is one of the tenant and still in force."""
-    if not active(tenant).filter(pk=UUID(body["freeze"])).exists():
+    freeze = active(tenant).filter(pk=UUID(body["freeze"])).first()
+    if freeze is None or body != thaw_body(freeze):
         raise ChangeRefused("There is no such freeze, or it has been lifted already.")
 
 

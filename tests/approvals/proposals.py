@@ -69,7 +69,7 @@ def frozen(
 
 
 def thawed(world: World, freeze: Freeze, second: User) -> Change:
-    change = propose(world, world.erin, "thaw", {"freeze": str(freeze.pk)})
+    change = propose(world, world.erin, "thaw", freezes.thaw_body(freeze))
     agree(world, change, second)
     return keep(change)
 

@@ -162,7 +162,7 @@ def test_anybody_of_three_roles_freezes_and_the_same_is_frozen_once(world: World
 def test_one_admin_thaws_nothing_and_the_one_who_froze_may_propose_it(world: World) -> None:
     frank = an_admin(world, "frank")
     freeze = frozen(world)
-    change = propose(world, world.bob, "thaw", {"freeze": str(freeze.pk)})
+    change = propose(world, world.bob, "thaw", freezes.thaw_body(freeze))
     agree(world, change, frank)
     assert keep(change).status == "open"
     assert Freeze.objects.get().lifted_at is None
@@ -189,7 +189,7 @@ def test_nobody_lifts_a_freeze_by_sql(world: World, role: str) -> None:
 
 def test_a_satisfied_change_thaws_its_own_freeze_and_no_other(world: World) -> None:
     first, second = frozen(world, "tool", "pay"), frozen(world, "tool", "refund")
-    change = propose(world, world.erin, "thaw", {"freeze": str(first.pk)})
+    change = propose(world, world.erin, "thaw", freezes.thaw_body(first))
     agree(world, change, an_admin(world, "frank"))
     apply = ("UPDATE approvals_change SET status = 'applied' WHERE id = %s", [change.pk])
     lift = "UPDATE approvals_freeze SET lifted_at = now(), lifted_by_id = %s WHERE id = %s"
