@@ -18,6 +18,7 @@ from console.pages.guard import is_fragment, page, person_of
 from console.pages.paging import first_page, next_page
 from console.pages.startform import StartForm, read_input
 from console.pages.words import RUN_STATES
+from runs import reserved
 from runs.errors import InvalidInput, Refused
 from runs.models import Run, WorkflowDeclaration
 
@@ -27,7 +28,11 @@ SAME_IN_BULK = {"q": "requested_by", "status": "status", "workflow": "workflow"}
 
 
 def current_workflows() -> QuerySet[WorkflowDeclaration]:
-    return WorkflowDeclaration.objects.filter(is_current=True).order_by("name")
+    return (
+        WorkflowDeclaration.objects.filter(is_current=True)
+        .exclude(name__startswith=reserved.PREFIX)
+        .order_by("name")
+    )
 
 
 @page("runs.view")
