@@ -39,5 +39,9 @@ class ReasonRequired(DecisionRefused):
     """A denial needs a reason; a reason has a limit."""
 
 
+class CommentRefused(ApprovalsError):
+    """The comment was not recorded; nothing has changed."""
+
+
 class PolicyRefused(ApprovalsError):
     """The policy cannot be published; nothing has changed."""

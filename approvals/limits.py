@@ -20,3 +20,18 @@ HISTORY_GATES = 5_000
 
 HISTORY_MEDIAN = 20
 """Former payments to an account, the newest, that a median is taken of."""
+
+NOTICE_SECONDS = 7 * 24 * 60 * 60
+"""How long after something happened it is still told: what is older is no news."""
+
+REMIND_AFTER_SECONDS = 4 * 60 * 60
+"""After how long an open gate is told of once more, where its policy does not say."""
+
+MAX_COMMENT_CHARACTERS = 1_000
+"""Characters of one comment."""
+
+MAX_COMMENTS = 200
+"""Comments at one gate."""
+
+MAX_CHANNELS = 20
+"""Channels of one tenant."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from runs.rights import Grants
 
-APPEND_ONLY = ["approvals_decision", "approvals_clearance", "approvals_clearanceuse"]
+APPEND_ONLY = [
+    *("approvals_decision", "approvals_clearance", "approvals_clearanceuse"),
+    *("approvals_notice", "approvals_comment"),
+]
 
 _READ = {
     table: ["SELECT"]
@@ -15,6 +18,9 @@ _READ = {
         "approvals_decision",
         "approvals_clearance",
         "approvals_clearanceuse",
+        "approvals_channel",
+        "approvals_notice",
+        "approvals_comment",
     )
 }
 
@@ -26,11 +32,19 @@ GRANTS: Grants = {
             "INSERT (id, tenant, gate_id, person_id, verdict, reason, digest, method, seal,"
             " signature, decided_at, writer)",
         ],
+        "approvals_comment": ["SELECT", "INSERT"],
+        "approvals_channel": [
+            "SELECT",
+            "INSERT",
+            "UPDATE (kinds, paused_at, removed_at, tested_at, tested_by_id)",
+        ],
+        "approvals_mute": ["SELECT", "INSERT", "DELETE"],
     },
     "placet_gatekeeper": _READ
     | {
         "approvals_gate": ["SELECT", "INSERT", "UPDATE (status, closed_at)"],
         "approvals_clearance": ["SELECT", "INSERT"],
+        "approvals_notice": ["SELECT", "INSERT"],
         "console_user": ["SELECT (id, username, tenant, is_active)"],
     },
     "placet_executor": {
@@ -41,6 +55,8 @@ GRANTS: Grants = {
             "approvals_decision",
             "approvals_clearance",
             "approvals_clearanceuse",
+            "approvals_channel",
+            "approvals_notice",
         )
     },
     "placet_auditor": _READ,

@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 DEAF_SECONDS = 5.0
 BREAK_SECONDS = 2.0
 LOST_GATES_SECONDS = 2.0
+NOTICES_SECONDS = 1.0
 UNTOLD_SECONDS = 2.0
 
 app = Celery("placet", task_cls=HintTask)
@@ -137,7 +138,8 @@ def sweeps_of(process: str) -> tuple[str, list[Any]]:
         ]
     if process == "gatekeeper":
         lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)
-        return "gates", [tasks.sweep_due_gates, lost]
+        untold = Seldom(tasks.sweep_notices, NOTICES_SECONDS)
+        return "gates", [tasks.sweep_due_gates, lost, untold]
     return process, []
 
 

@@ -85,6 +85,7 @@ def functions() -> str:
         + runs.guards.TALK_SQL
         + approvals.locks.SQL
         + approvals.locks.SETTLEMENT
+        + approvals.locks.NOTICE
         + guards.SQL
     )
 

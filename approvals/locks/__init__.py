@@ -9,11 +9,12 @@ from __future__ import annotations
 from approvals.locks.clearances import CLEARANCE, SPEND
 from approvals.locks.decisions import DECISION
 from approvals.locks.gates import GATE
+from approvals.locks.notices import NOTICE, NOTICE_UNDO
 from approvals.locks.seals import HMAC
 from approvals.locks.settlements import SETTLEMENT, SETTLEMENT_UNDO
 from runs.guards import append_only
 
-__all__ = ["SETTLEMENT", "SETTLEMENT_UNDO", "SQL", "UNDO"]
+__all__ = ["NOTICE", "NOTICE_UNDO", "SETTLEMENT", "SETTLEMENT_UNDO", "SQL", "UNDO"]
 
 SQL = (
     HMAC

@@ -7,13 +7,18 @@ once more by triggers in the database (see `approvals.locks`).
 from approvals.models.clearances import Clearance, ClearanceUse
 from approvals.models.decisions import Decision, SealKey
 from approvals.models.gates import Gate
+from approvals.models.notices import Channel, Comment, Mute, Notice
 from approvals.models.policies import Policy, Reviewer
 
 __all__ = [
+    "Channel",
     "Clearance",
     "ClearanceUse",
+    "Comment",
     "Decision",
     "Gate",
+    "Mute",
+    "Notice",
     "Policy",
     "Reviewer",
     "SealKey",
