@@ -103,7 +103,9 @@ def access_gate_by_id(person: User, id: uuid.UUID | str, *, right: str = "gates.
     """The gate with its step, run, requester and policy, and its decisions with their people."""
     require(person, right)
     gates = Gate.objects.select_related("step", "run", "requester", "policy")
-    return _only(gates.prefetch_related("decisions__person"), person, "gate", id)
+    return _only(
+        gates.prefetch_related("decisions__person", "comments__person"), person, "gate", id
+    )
 
 
 def access_secret_by_path(person: User, path: str, *, right: str = "secrets.view") -> Secret:

@@ -10,6 +10,7 @@ from console.api.api import api
 from console.pages import (
     audit,
     bulk,
+    comments,
     gates,
     home,
     patterns,
@@ -28,6 +29,7 @@ urlpatterns = [
     path("inbox/", gates.inbox, name="inbox"),
     path("gates/<uuid:id>/", gates.gate, name="gate"),
     path("gates/<uuid:id>/decide/", gates.decide, name="gate-decide"),
+    path("gates/<uuid:id>/comments/", comments.comment, name="gate-comment"),
     path("runs/", runs.runs, name="runs"),
     path("runs/start/", runs.start, name="run-start"),
     path("runs/bulk/", bulk.bulk, name="runs-bulk"),

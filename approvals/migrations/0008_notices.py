@@ -124,6 +124,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "ordering": ["said_at", "id"],
                 "indexes": [
                     models.Index(
                         fields=["gate", "said_at", "id"], name="approvals_comment_of_gate"

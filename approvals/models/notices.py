@@ -110,6 +110,7 @@ class Comment(models.Model):
     writer = models.CharField(max_length=63, default="", help_text="database role, by the database")
 
     class Meta:
+        ordering = ["said_at", "id"]
         indexes = [
             models.Index(fields=["gate", "said_at", "id"], name="approvals_comment_of_gate"),
             models.Index(fields=["said_at"], name="approvals_comment_newest"),

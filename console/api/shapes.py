@@ -19,7 +19,7 @@ from approvals.envelope import phrase
 from approvals.gates import envelope_of, why_not
 from approvals.history import history_of
 from approvals.limits import MAX_REASON_CHARACTERS
-from approvals.models import Decision, Gate
+from approvals.models import Comment, Decision, Gate
 from console import access
 from console.access import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from console.api.history import ComparisonShown, FactShown
@@ -414,6 +414,24 @@ class DecisionShown(BaseModel):
         )
 
 
+class CommentShown(BaseModel):
+    id: uuid.UUID
+    gate_id: uuid.UUID
+    person: str
+    text: str
+    said_at: datetime
+
+    @classmethod
+    def of(cls, comment: Comment) -> CommentShown:
+        return cls(
+            id=comment.id,
+            gate_id=comment.gate_id,
+            person=comment.person.get_username(),
+            text=comment.text,
+            said_at=comment.said_at,
+        )
+
+
 class GateSummary(BaseModel):
     id: uuid.UUID
     run_id: uuid.UUID
@@ -470,6 +488,7 @@ class GateShown(GateSummary):
     history: list[FactShown] = Field(description="What is unusual comes first")
     differs: ComparisonShown | None = Field(description="null: no such payment was made before")
     decisions: list[DecisionShown]
+    comments: list[CommentShown]
     you_may_decide: bool
     why_not: str = Field(description="Why you may not decide; empty when you may")
 
@@ -484,6 +503,7 @@ class GateShown(GateSummary):
             history=[FactShown.of(sentence_of(fact)) for fact in history.facts],
             differs=None if compared is None else ComparisonShown.of(compared),
             decisions=[DecisionShown.of(decision) for decision in gate.decisions.all()],
+            comments=[CommentShown.of(comment) for comment in gate.comments.all()],
             you_may_decide=not obstacle,
             why_not=obstacle,
         )

@@ -29,6 +29,7 @@ PLACES = (
 SECTIONS = {
     "gate": "inbox",
     "gate-decide": "inbox",
+    "gate-comment": "inbox",
     "run": "runs",
     "run-start": "runs",
     "run-steer": "runs",
@@ -81,6 +82,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "may_start": may(person, "runs.start"),
         "may_steer": may(person, "runs.cancel"),
         "may_decide": may(person, "gates.decide"),
+        "may_comment": may(person, "gates.comment"),
         "may_write": may(person, "secrets.write"),
         "may_patterns": may(person, "secrets.view"),
     }

@@ -139,6 +139,7 @@ EVENTS = {
     "gate.opened": "Gate opened",
     "gate.closed": "Gate closed",
     "decision.made": "Decision made",
+    "gate.commented": "Commented",
 }
 ACTIONS = {
     "signed_in": "Signed in",
@@ -161,6 +162,13 @@ ACTIONS = {
     "schedule_triggered": "Started a schedule's run now",
     "schedule_backfilled": "Asked for missed runs",
     "decided": "Decided",
+    "commented": "Commented",
+    "channel_added": "Added a channel",
+    "channel_changed": "Changed a channel",
+    "channel_paused": "Paused a channel",
+    "channel_resumed": "Resumed a channel",
+    "channel_removed": "Removed a channel",
+    "channel_tested": "Asked for a test notice",
     "doubt_settled": "Said what became of a step",
     "secret_written": "Wrote a secret",
     "scope_granted": "Granted a scope",

@@ -36,6 +36,9 @@ TABLE: dict[tuple[str, str], Expected] = {
     ("inbox", "GET"): Expected(may=EVERYBODY),
     ("gate", "GET"): Expected(may=EVERYBODY, arguments="gate"),
     ("gate-decide", "POST"): Expected(may=frozenset({"reviewer"}), arguments="gate", answer=422),
+    ("gate-comment", "POST"): Expected(
+        may=EVERYBODY - {"auditor"}, arguments="gate", answer=422, form={"text": " "}
+    ),
     ("runs", "GET"): Expected(may=EVERYBODY),
     ("run", "GET"): Expected(may=EVERYBODY, arguments="run"),
     ("run-start", "GET"): Expected(may=OPERATOR),
