@@ -35,7 +35,7 @@ from approvals.models import Decision, Gate, Policy
 from console.models import AuditEntry, User
 from console.roles import may
 from credentials.models import Secret
-from runs import schedules
+from runs import reserved, schedules
 from runs.errors import UnknownSchedule
 from runs.models import Event, Run, Schedule, Settlement, Signal, Step
 from runs.signals import RESERVED
@@ -148,7 +148,10 @@ def find_runs(
     cursor: str = "",
     limit: int = DEFAULT_PAGE_SIZE,
 ) -> Page[Run]:
-    """Runs of the person's tenant, newest first, without what is large in them."""
+    """Runs of the person's tenant, newest first, without what is large in them.
+
+    Those of Placet's own workflows only where that workflow is asked for.
+    """
     require(person, "runs.view")
     runs = Run.objects.filter(tenant=person.tenant).select_related("requested_by")
     runs = runs.defer(*WIDE)
@@ -161,6 +164,8 @@ def find_runs(
         "created_at__gte": since,
     }
     runs = runs.filter(**{field: value for field, value in asked.items() if value is not None})
+    if not workflow:
+        runs = runs.exclude(workflow__startswith=reserved.PREFIX)
     return _page(runs, "created_at", cursor=cursor, limit=limit, newest_first=True)
 
 

@@ -39,6 +39,9 @@ END $$;
 CREATE TRIGGER approvals_notice_stamp BEFORE INSERT ON approvals_notice
     FOR EACH ROW EXECUTE FUNCTION approvals_stamp_notice();
 
+-- What a person's list and a channel's ask for.
+CREATE INDEX approvals_notice_people ON approvals_notice USING gin (people jsonb_path_ops);
+CREATE INDEX approvals_notice_channels ON approvals_notice USING gin (channels jsonb_path_ops);
 -- What a sweep looks over: gates and verdicts of the last days.
 CREATE INDEX approvals_gate_opened_at ON approvals_gate (opened_at) WHERE status = 'open';
 CREATE INDEX approvals_gate_closed_at ON approvals_gate (closed_at) WHERE status <> 'open';
@@ -47,7 +50,8 @@ CREATE INDEX approvals_gate_closed_at ON approvals_gate (closed_at) WHERE status
     + append_only("approvals_notice", writer=False)
 )
 NOTICE_UNDO = """
-DROP INDEX approvals_gate_opened_at, approvals_gate_closed_at;
+DROP INDEX approvals_gate_opened_at, approvals_gate_closed_at, approvals_notice_people,
+    approvals_notice_channels;
 DROP TRIGGER approvals_comment_append_only ON approvals_comment;
 DROP TRIGGER approvals_notice_append_only ON approvals_notice;
 DROP TRIGGER approvals_comment_guard ON approvals_comment;

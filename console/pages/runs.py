@@ -58,6 +58,7 @@ def runs(request: HttpRequest) -> HttpResponse:
         "is_filtered": any(filters.values()),
         "states": RUN_STATES.items(),
         "workflows": list(current_workflows().values_list("name", flat=True)),
+        "own_workflow": reserved.NOTIFY,
         "bulk_query": _bulk_query(filters),
         "of_run": _uuid(filters["parent"]),
         "of_schedule": _uuid(filters["schedule"]),

@@ -86,7 +86,33 @@ OVERLAPS = {
     "cancel": "The old run is asked to cancel, then the new one starts.",
     "allow": "Both run side by side.",
 }
+NOTICE_STATES = {
+    "opened": State(word="Please decide", icon="hand", tone="wait"),
+    "reminder": State(word="Still open", icon="clock", tone="wait"),
+    "escalated": State(word="Escalated", icon="alert", tone="wait"),
+    "decided": State(word="Decided", icon="check", tone="calm"),
+    "expired": State(word="Expired", icon="clock", tone="calm"),
+    "executed": State(word="Done", icon="check", tone="good"),
+    "failed": State(word="Failed", icon="cross", tone="bad"),
+    "in_doubt": State(word="In doubt", icon="question", tone="bad"),
+    "commented": State(word="Comment", icon="person", tone="calm"),
+    "test": State(word="Test", icon="info", tone="calm"),
+}
+DELIVERY_STATES = {
+    **STEP_STATES,
+    "ready": State(word="On its way", icon="turn", tone="live"),
+    "running": State(word="On its way", icon="turn", tone="live"),
+    "succeeded": State(word="Delivered", icon="check", tone="good"),
+    "failed": State(word="Not delivered", icon="cross", tone="bad"),
+}
+CHANNEL_STATES = {
+    "active": State(word="Active", icon="check", tone="good"),
+    "paused": State(word="Paused", icon="pause", tone="wait"),
+}
 STATES = {
+    "notice": NOTICE_STATES,
+    "delivery": DELIVERY_STATES,
+    "channel": CHANNEL_STATES,
     "run": RUN_STATES,
     "step": STEP_STATES,
     "gate": GATE_STATES,

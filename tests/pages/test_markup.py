@@ -165,7 +165,7 @@ def test_characters_that_hide_or_turn_are_shown_as_what_they_are(
 
 @pytest.mark.parametrize("kind", words.STATES)
 def test_every_state_of_the_rows_has_words(kind: str) -> None:
-    from approvals.models import Decision, Gate
+    from approvals.models import Decision, Gate, Notice
     from runs.models import Run, Settlement, Step, Tick
 
     rows = {
@@ -175,8 +175,12 @@ def test_every_state_of_the_rows_has_words(kind: str) -> None:
         "decision": Decision.Verdict,
         "settlement": Settlement.Answer,
         "tick": Tick.Outcome,
+        "notice": Notice.Kind,
+        "delivery": Step.Status,
     }
-    if kind == "schedule":
+    if kind == "channel":
+        assert set(words.STATES[kind]) == {"active", "paused"}
+    elif kind == "schedule":
         assert set(words.STATES[kind]) == {"active", "paused", "over"}
     elif kind == "payment":
         made = {"paid", "cleared", "unpaid", "in_doubt", "given_up"}

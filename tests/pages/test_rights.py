@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from approvals.models import Gate
+from approvals.models import Channel, Gate
 from runs.models import Schedule, Step
 from tests.harness import World
 from tests.pages import visitors
@@ -77,6 +77,12 @@ TABLE: dict[tuple[str, str], Expected] = {
     ),
     ("step-settle", "GET"): Expected(may=EVERYBODY, arguments="step"),
     ("step-settle", "POST"): Expected(may=OPERATOR, arguments="step", answer=409),
+    ("notices", "GET"): Expected(may=EVERYBODY),
+    ("notices-mute", "POST"): Expected(may=EVERYBODY, answer=302),
+    ("channels", "GET"): Expected(may=ADMIN),
+    ("channel-add", "POST"): Expected(may=ADMIN, answer=422),
+    ("channel-kinds", "POST"): Expected(may=ADMIN, arguments="channel", answer=302),
+    ("channel-turn", "POST"): Expected(may=ADMIN, arguments="removed", answer=200),
     ("secrets", "GET"): Expected(may=ADMIN),
     ("secret-write", "GET"): Expected(may=ADMIN),
     ("secret-write", "POST"): Expected(may=ADMIN, answer=422, form={"path": "bank/none"}),
@@ -104,6 +110,9 @@ def address(name: str, gate: Gate) -> str:
     if wanted.arguments in ("schedule", "turned"):
         schedule = Schedule.objects.get(tenant=gate.tenant)
         ids |= {"schedule": [schedule.id], "turned": [schedule.id, "pause"]}
+    if wanted.arguments in ("channel", "removed"):
+        channel = Channel.objects.get(tenant=gate.tenant)
+        ids |= {"channel": [channel.id], "removed": [channel.id, "remove"]}
     return reverse(name, args=ids[wanted.arguments]) + wanted.query
 
 
@@ -126,9 +135,10 @@ def absent_address(name: str) -> str:
 
 @pytest.fixture
 def gate(world: World, gate: Gate) -> Gate:
-    """The gate, and beside it a question and a schedule."""
+    """The gate, and beside it a question, a schedule and a channel."""
     visitors.make_question(world)
     visitors.make_schedule(world)
+    visitors.make_channel(world)
     return gate
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
-from approvals.models import Decision, Gate
+from approvals.models import Channel, Comment, Decision, Gate, Notice
 from console.models import AuditEntry, User
 from console.roles import set_roles
 from credentials.models import Lease, Scope, Secret
@@ -19,7 +19,7 @@ from tests.harness import PASSWORD, World, as_role
 
 ABSENT = "0193d1a0-0000-7000-8000-000000000000"
 STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement,
-         Signal, Schedule)  # fmt: skip
+         Signal, Schedule, Channel, Comment, Notice)  # fmt: skip
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
@@ -75,6 +75,15 @@ def make_schedule(world: World, **given: Any) -> Schedule:
     }
     with as_role("placet_web"):
         return create_schedule(tenant=world.tenant, owner=world.alice, **(asked | given))
+
+
+def make_channel(world: World) -> Channel:
+    """A channel of Erin's, whose address nobody has written to the vault."""
+    with as_role("placet_web"):
+        return Channel.objects.create(
+            tenant=world.tenant, name="Finance", way="webhook", kinds=["opened"],
+            created_by=world.erin,
+        )  # fmt: skip
 
 
 def written() -> dict[str, int]:
