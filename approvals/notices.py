@@ -33,21 +33,22 @@ ABOUT_GATES = [kind for kind in Kind if kind != Kind.TEST]
 
 # Each line: what happened, which one of its kind it is, and when. A gate's own wishes (when to
 # remind, when to ask more people) are in its policy's words, where it has any.
-HAPPENED = """
+NEEDS = "g.needs" if hasattr(Gate, "needs") else "to_jsonb(g)->'needs'"
+HAPPENED = f"""
     SELECT g.tenant, g.id AS gate_id, 'opened' AS kind, '' AS subject, g.opened_at AS at
     FROM approvals_gate g
     WHERE g.status = 'open' AND g.opened_at > %(since)s
   UNION ALL
     SELECT g.tenant, g.id, 'reminder', '', g.opened_at + w.remind * interval '1 second'
     FROM approvals_gate g CROSS JOIN LATERAL (SELECT coalesce((
-        to_jsonb(g)->'needs'->'consent'->>'remind_after_seconds')::integer, %(remind)s)) w(remind)
+        {NEEDS}->'consent'->>'remind_after_seconds')::integer, %(remind)s)) w(remind)
     WHERE g.status = 'open' AND w.remind > 0 AND g.expires_at > clock_timestamp()
       AND g.opened_at + w.remind * interval '1 second' <= clock_timestamp()
       AND g.opened_at + w.remind * interval '1 second' > %(since)s
   UNION ALL
     SELECT g.tenant, g.id, 'escalated', '', g.opened_at + w.escalate * interval '1 second'
     FROM approvals_gate g CROSS JOIN LATERAL (SELECT (
-        to_jsonb(g)->'needs'->'consent'->'escalation'->>'after_seconds')::integer) w(escalate)
+        {NEEDS}->'consent'->'escalation'->>'after_seconds')::integer) w(escalate)
     WHERE g.status = 'open' AND g.expires_at > clock_timestamp()
       AND g.opened_at + w.escalate * interval '1 second' <= clock_timestamp()
       AND g.opened_at + w.escalate * interval '1 second' > %(since)s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from django.contrib.auth import get_user_model
 from approvals.envelope import phrase
 from approvals.models import Comment, Decision, Gate, Notice, Reviewer
 from runs import canonical, forks
+from runs.clock import database_now
 
 Kind = Notice.Kind
 ASKING = (Kind.OPENED, Kind.REMINDER, Kind.ESCALATED)
@@ -74,7 +76,21 @@ def _deciders(gate: Gate, decisions: list[Decision]) -> list[int]:
 
 def _groups(gate: Gate) -> list[str]:
     """The groups that decide; those of an escalation as well, once its time has come."""
-    return [gate.group]
+    needs = getattr(gate, "needs", None)
+    if not needs:
+        return [gate.group]
+    after = (needs["consent"].get("escalation") or {}).get("after_seconds")
+    is_escalated = after is not None and gate.opened_at + timedelta(seconds=after) <= database_now()
+    return groups_of(needs, is_escalated=is_escalated)
+
+
+def groups_of(needs: dict[str, Any], *, is_escalated: bool) -> list[str]:
+    """The groups of a policy's thresholds, and of its escalation when that has come."""
+    consent = needs["consent"]
+    groups = {one["group"] for one in consent["thresholds"] if one["group"]}
+    if is_escalated and consent["escalation"]:
+        groups |= set(consent["escalation"]["groups"])
+    return sorted(groups)
 
 
 def _others(gate: Gate, decisions: list[Decision], *, but: int) -> list[int]:

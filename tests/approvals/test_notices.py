@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psycopg
 import pytest
 from django.db import connection
 
-from approvals import notices
-from approvals.models import Channel, Gate, Notice
+from approvals import notices, telling
+from approvals.models import Channel, Gate, Notice, Reviewer
 from console import workflows
 from credentials.broker import VaultProvider
 from runs import effects, points
@@ -389,3 +392,94 @@ def test_its_run_is_the_requesters_and_asks_nobody_for_consent(
     assert run.requested_by_id == world.alice.pk
     assert not Step.objects.filter(run=run, is_money=True).exists()
     assert not Gate.objects.filter(run=run).exists()
+
+
+# What a policy says about reminding and escalating
+
+
+def test_a_policys_own_times_and_groups_are_kept_to(world: World) -> None:
+    """The column comes with policies as documents; without it, the limit of the room holds."""
+    gate = parked(world)
+    with as_role("placet_owner"):
+        Reviewer.objects.create(tenant=world.tenant, group="directors", person=world.mallory)
+    wanted = {
+        "remind_after_seconds": 1,
+        "escalation": {"after_seconds": 1, "groups": ["directors"]},
+        "thresholds": [{"name": "one", "group": "payments", "role": None, "count": 1}],
+    }
+    with needing(gate, {"consent": wanted}) as superuser:
+        superuser.execute("SELECT pg_sleep(1.1)")
+        told.tell(world)
+        told.tell(world)
+        assert sorted(told.kinds(world)) == ["escalated", "opened", "reminder"]
+
+
+def test_a_policy_that_never_reminds_does_not(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("approvals.limits.REMIND_AFTER_SECONDS", 1)
+    gate = parked(world)
+    with needing(gate, {"consent": {"remind_after_seconds": 0}}) as superuser:
+        superuser.execute("SELECT pg_sleep(1.1)")
+        told.sweep()
+        assert told.kinds(world) == ["opened"]
+
+
+def test_the_groups_that_are_told_are_those_of_the_policy() -> None:
+    wanted = {
+        "thresholds": [{"group": "a"}, {"group": None, "role": "admin"}, {"group": "b"}],
+        "escalation": {"after_seconds": 60, "groups": ["c"]},
+    }
+    assert telling.groups_of({"consent": wanted}, is_escalated=False) == ["a", "b"]
+    assert telling.groups_of({"consent": wanted}, is_escalated=True) == ["a", "b", "c"]
+    assert telling.groups_of({"consent": {**wanted, "escalation": None}}, is_escalated=True) == [
+        "a",
+        "b",
+    ]
+
+
+@contextmanager
+def needing(gate: Gate, needs: dict[str, object]) -> Iterator[psycopg.Connection[object]]:
+    """The gate as a policy document will have it open."""
+    with admin() as superuser:
+        has = "SELECT FROM information_schema.columns WHERE table_name = 'approvals_gate'"
+        was_there = superuser.execute(f"{has} AND column_name = 'needs'").fetchone() is not None
+        superuser.execute("ALTER TABLE approvals_gate ADD COLUMN IF NOT EXISTS needs jsonb")
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute(
+            "UPDATE approvals_gate SET needs = %s WHERE id = %s", [json.dumps(needs), gate.id]
+        )
+        try:
+            yield superuser
+        finally:
+            if not was_there:
+                superuser.execute("ALTER TABLE approvals_gate DROP COLUMN needs")
+
+
+def test_a_sweep_over_ten_thousand_open_gates_is_quick(world: World) -> None:
+    """All of them told: each pass looks at them again, and finds nothing."""
+    gate = parked(world)
+    with admin() as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        columns = ", ".join(
+            f'"{f.column}"' for f in Gate._meta.concrete_fields if f.name not in ("id", "step")
+        )
+        superuser.execute(
+            f"INSERT INTO approvals_gate (id, step_id, {columns}) SELECT gen_random_uuid(),"
+            f" gen_random_uuid(), {columns} FROM approvals_gate, generate_series(1, 10000)"
+            " WHERE id = %s",
+            [gate.id],
+        )
+        superuser.execute(
+            "INSERT INTO approvals_notice (id, tenant, gate_id, kind, subject, happened_at, facts,"
+            " people, channels, writer) SELECT gen_random_uuid(), tenant, id, 'opened', '',"
+            " opened_at, '{}', '[]', '[]', '' FROM approvals_gate"
+        )
+        superuser.execute("ANALYZE approvals_gate, approvals_notice")
+    seconds = []
+    for _ in range(5):
+        before = time.monotonic()
+        assert told.sweep() == 0
+        seconds.append(time.monotonic() - before)
+    print(f"a sweep over 10,000 gates: {sorted(seconds)[2] * 1000:.0f} ms")
+    assert sorted(seconds)[2] < 1.5
