@@ -17,6 +17,7 @@ from typing import Any
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
+SLOW_SECONDS = 3.0
 KEY = "whsec_" + "cGxhY2V0LXRlc3RzLXNpZ25pbmcta2V5LTAxMjM0NTY3"
 
 
@@ -57,6 +58,8 @@ def receiving() -> Iterator[Receiver]:
             body = self.rfile.read(length).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
             mood = receiver.hear(self.path, headers, body)
+            if mood == "slow":
+                time.sleep(SLOW_SECONDS)
             if mood == "drop":
                 self.connection.close()
                 return
