@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
@@ -43,10 +44,10 @@ def find_channels(person: User) -> QuerySet[Channel]:
 def access_channel(person: User, id: uuid.UUID | str) -> Channel:
     """The channel, for whoever may change it. Raises `access.NotFound`."""
     access.require(person, RIGHT)
-    found = find_channels(person).filter(id=id).first()
-    if found is None:
-        raise access.NotFound("There is no such channel.")
-    return found
+    try:
+        return find_channels(person).get(id=id)
+    except (Channel.DoesNotExist, ValidationError):
+        raise access.NotFound("There is no such channel.") from None
 
 
 @sensitive_variables("url", "key", "fields")

@@ -29,6 +29,7 @@ from console.pages.guard import is_fragment, page, person_of
 from credentials.errors import CredentialsError
 
 KINDS = [(str(kind), kind.label) for kind in ABOUT_GATES]
+SHOWN = 5
 SECRET = {"class": "input", "autocomplete": "new-password"}
 SAID = {
     "pause": "{} is paused: nothing goes there until it is resumed.",
@@ -78,16 +79,24 @@ class ChannelForm(forms.Form):
 
 @page("channels.view")
 def channels(request: HttpRequest) -> HttpResponse:
+    if is_fragment(request):
+        return _deliveries(request)
     form = ChannelForm(initial={"kinds": [kind for kind, _ in KINDS]})
     return _shown(request, form, 200)
 
 
+def _deliveries(request: HttpRequest) -> HttpResponse:
+    """What became of the notices to one channel: alone live, so that no form is taken away."""
+    channel = access_channel(person_of(request), request.GET.get("of", ""))
+    context = {"channel": channel, "deliveries": last_deliveries(channel, SHOWN)}
+    return render(request, "notices/_deliveries.html", context)
+
+
 def _shown(request: HttpRequest, form: ChannelForm, status: int) -> HttpResponse:
     found = list(find_channels(person_of(request)))
-    rows = [(channel, last_deliveries(channel, 5)) for channel in found]
+    rows = [(channel, last_deliveries(channel, SHOWN)) for channel in found]
     context = {"rows": rows, "form": form, "kinds": KINDS}
-    template = "notices/_channels.html" if is_fragment(request) else "notices/channels.html"
-    return render(request, template, context, status=status)
+    return render(request, "notices/channels.html", context, status=status)
 
 
 @sensitive_post_parameters()

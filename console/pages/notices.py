@@ -9,7 +9,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from approvals.models import Mute, Notice
+from approvals.models import Gate, Mute, Notice
 from approvals.notices import concerning
 from approvals.telling import ASKING
 from console.models import User
@@ -37,8 +37,9 @@ def notices(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     muted = _muted(person)
     found = Notice.objects.filter(concerning(person)).exclude(kind__in=muted)
+    newest = found.select_related("gate").defer("gate__envelope").order_by("-written_at")[:SHOWN]
     context: dict[str, Any] = {
-        "notices": [(one, payloads.headline(one)) for one in found.order_by("-written_at")[:SHOWN]],
+        "notices": [(_with_standing(one), payloads.what(one.facts)) for one in newest],
         "most": SHOWN,
         "reaches": [(k, Notice.Kind(k).label, words) for k, words in REACHES.items()],
         "mutable": [str(kind) for kind in MUTABLE],
@@ -61,6 +62,14 @@ def mute(request: HttpRequest) -> HttpResponse:
         )
     messages.success(request, "What reaches you was changed.")
     return redirect("notices")
+
+
+def _with_standing(notice: Notice) -> Notice:
+    """A request that somebody was asked about is one no longer once its gate is closed."""
+    gate = notice.gate
+    is_over = notice.kind in ASKING and gate is not None and gate.status != Gate.Status.OPEN
+    notice.is_over = is_over  # type: ignore[attr-defined]
+    return notice
 
 
 def _muted(person: User) -> list[str]:

@@ -46,7 +46,7 @@ def test_a_person_finds_what_concerns_them_and_nothing_else(world: World) -> Non
     gate = world.gates(world.park_at_gates(9870))[0]
     told.sweep()
     mine = visitors.Page(visitors.visit_as(world.bob).get("/notices/"))
-    assert "Please decide: €98.70 to GB29NWBK60161331926810" in mine.text
+    assert "Please decide €98.70 to GB29NWBK60161331926810" in mine.text
     assert [a.attributes["href"] for a in mine.all("a") if "data-row" in a.attributes] == [
         f"/gates/{gate.id}/"
     ]
@@ -64,11 +64,13 @@ def test_a_kind_can_be_muted_but_not_that_somebody_is_asked(world: World) -> Non
     world.settle()
     told.sweep()
     page = visitors.Page(bob.get("/notices/"))
-    assert "Please decide: €98.70" in page.text
-    assert "Approved: €98.70" not in page.text
-    assert "Approved: €98.70" in visitors.Page(visitors.visit_as(world.alice).get("/notices/")).text
+    # What was asked stays, and says that it is over.
+    assert "Please decide" not in page.text
+    assert page.text.count("Approved €98.70") == 1
+    hers = visitors.Page(visitors.visit_as(world.alice).get("/notices/"))
+    assert hers.text.count("Approved €98.70") == 1
     bob.post("/notices/mute/", kinds=["decided"])
-    assert "Approved: €98.70" in visitors.Page(bob.get("/notices/")).text
+    assert visitors.Page(bob.get("/notices/")).text.count("Approved €98.70") == 2
 
 
 def test_opening_every_link_of_a_notice_decides_nothing(world: World, receiver: Receiver) -> None:
@@ -112,6 +114,9 @@ def test_a_channel_is_added_tested_and_says_what_became_of_it(
     assert taken["type"] == "channel.test"
     page = visitors.Page(erin.get("/settings/notices/"))
     assert "Test Delivered" in page.text
+    part = erin.get(f"/settings/notices/?of={channel.id}", part=True).content.decode()
+    assert "Delivered" in part and "<form" not in part
+    assert erin.get("/settings/notices/?of=none", part=True).status_code == 404
     assert told.sweep() == 0
     actions = AuditEntry.objects.filter(action__startswith="channel").order_by("at")
     assert list(actions.values_list("action", flat=True)) == ["channel_added", "channel_tested"]
@@ -232,6 +237,9 @@ def test_runs_that_deliver_are_left_out_of_the_runs_unless_asked_for(
     shown = alice.get("/runs/", workflow="placet.notify").content.decode()
     assert f"/runs/{own.id}/" in shown
     assert alice.get(f"/runs/{own.id}/").status_code == 200
+    forked = alice.post(f"/runs/{own.id}/fork/", at="0", confirmed="yes")
+    assert forked.status_code in (409, 422)
+    assert "There is no workflow called" in visitors.Page(forked).text
     start = visitors.Page(alice.get("/runs/start/"))
     assert "placet.notify" not in start.text
     with as_role("placet_web"):
