@@ -25,8 +25,23 @@ from runs import canonical
 # in doubt included, and what waits for people. What was approved before the window began has
 # been started within `limits.CLEARANCE_SECONDS`, or never will be. A step that people skipped has
 # succeeded without a payment.
+# A run is one with those that it came from and that came from it: were its children, or what it
+# continues as, runs of their own here, an agent would begin a new sum whenever it liked.
 SUMS = """
-WITH asked AS (
+WITH RECURSIVE above AS (
+    SELECT id, parent_id, continued_from_id, forked_from_id
+    FROM runs_run WHERE id = %(run)s::uuid AND tenant = %(tenant)s
+    UNION
+    SELECT r.id, r.parent_id, r.continued_from_id, r.forked_from_id FROM runs_run r JOIN above a
+        ON r.id IN (a.parent_id, a.continued_from_id, a.forked_from_id)
+), family AS (
+    SELECT id FROM above
+    UNION
+    SELECT r.id FROM family f CROSS JOIN LATERAL (
+        SELECT id FROM runs_run WHERE tenant = %(tenant)s AND parent_id = f.id
+        UNION ALL SELECT id FROM runs_run WHERE continued_from_id = f.id
+        UNION ALL SELECT id FROM runs_run WHERE forked_from_id = f.id) r
+), asked AS (
     SELECT coalesce(%(until)s::timestamptz, 'infinity') AS until,
            regexp_replace(lower(%(payee)s), '\\s', '', 'g') AS payee
 ), closed AS MATERIALIZED (
@@ -65,7 +80,7 @@ FROM sums one CROSS JOIN asked LEFT JOIN counted g
     AND CASE one.by
         WHEN 'tenant' THEN true
         WHEN 'payee' THEN regexp_replace(lower(g.payee), '\\s', '', 'g') = asked.payee
-        WHEN 'run' THEN g.run_id::text = %(run)s
+        WHEN 'run' THEN g.run_id IN (SELECT id FROM family)
         WHEN 'workflow' THEN EXISTS (
             SELECT FROM runs_run r WHERE r.id = g.run_id AND r.workflow = %(workflow)s)
     END
