@@ -24,7 +24,8 @@ from runs import canonical
 # A sum counts what was made within its window, and all that may still be made: what is underway,
 # in doubt included, and what waits for people. What was approved before the window began has
 # been started within `limits.CLEARANCE_SECONDS`, or never will be. A step that people skipped has
-# succeeded without a payment.
+# succeeded without a payment. The payee of a payment has no other white than the space, see
+# `canonical.strict`.
 # A run is one with those that it came from and that came from it: were its children, or what it
 # continues as, runs of their own here, an agent would begin a new sum whenever it liked.
 SUMS = """
@@ -43,7 +44,7 @@ WITH RECURSIVE above AS (
         UNION ALL SELECT id FROM runs_run WHERE forked_from_id = f.id) r
 ), asked AS (
     SELECT coalesce(%(until)s::timestamptz, 'infinity') AS until,
-           regexp_replace(lower(%(payee)s), '\\s', '', 'g') AS payee
+           replace(lower(%(payee)s), ' ', '') AS payee
 ), closed AS MATERIALIZED (
     SELECT g.id, g.run_id, g.step_id, g.status, g.payee, g.amount_minor, g.currency, g.opened_at,
            g.closed_at
@@ -79,7 +80,7 @@ FROM sums one CROSS JOIN asked LEFT JOIN counted g
     AND (g.made_at IS NULL OR g.made_at > one.begins_at)
     AND CASE one.by
         WHEN 'tenant' THEN true
-        WHEN 'payee' THEN regexp_replace(lower(g.payee), '\\s', '', 'g') = asked.payee
+        WHEN 'payee' THEN replace(lower(g.payee), ' ', '') = asked.payee
         WHEN 'run' THEN g.run_id IN (SELECT id FROM family)
         WHEN 'workflow' THEN EXISTS (
             SELECT FROM runs_run r WHERE r.id = g.run_id AND r.workflow = %(workflow)s)
