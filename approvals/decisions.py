@@ -31,6 +31,7 @@ from approvals.errors import (
     TooSoon,
 )
 from approvals.models import ClearanceUse, Decision, Gate, Revocation, SealKey, Viewing
+from approvals.seals import hmac_of as _hmac
 from approvals.signing import Signed
 from runs import canonical, dispatch, journal
 from runs.clock import database_now
@@ -76,6 +77,7 @@ def decide(
             return _again(before, verdict, digest)
         _check_may(gate, person, digest)
         fact = typed.normal(typed_fact)
+        principal = eligibility.principal_of(gate, person)
         if verdict == Decision.Verdict.APPROVE:
             _check_tier(gate, person, fact)
         key = signing.key_for(
@@ -84,13 +86,19 @@ def decide(
             person=person,
             tier=gate.tier,
             verdict=verdict,
-            on_behalf_of_id=None,
+            on_behalf_of_id=principal,
             reason=reason,
             typed=fact,
             origins=settings.PLACET_ORIGINS,
         )
         decision = _record(
-            gate, person, verdict, reason=reason, fact=fact, kept=signing.kept(signed, key)
+            gate,
+            person,
+            verdict,
+            principal=principal,
+            reason=reason,
+            fact=fact,
+            kept=signing.kept(signed, key),
         )
         seq = journal.append(
             gate.run_id,
@@ -228,12 +236,20 @@ def _check_tier(gate: Gate, person: Any, typed_fact: str) -> None:
 
 
 def _record(
-    gate: Gate, person: Any, verdict: str, *, reason: str, fact: str, kept: dict[str, Any]
+    gate: Gate,
+    person: Any,
+    verdict: str,
+    *,
+    principal: int | None,
+    reason: str,
+    fact: str,
+    kept: dict[str, Any],
 ) -> Decision:
     return Decision.objects.create(
         tenant=gate.tenant,
         gate=gate,
         person=person,
+        on_behalf_of_id=principal,
         verdict=verdict,
         reason=reason,
         typed=fact,
@@ -245,6 +261,7 @@ def _record(
             digest=bytes(gate.digest),
             reason=reason,
             typed_fact=fact,
+            on_behalf_of_id=principal,
         ),
         decided_at=timezone.now(),
         **kept,
@@ -296,14 +313,6 @@ def seal_settlement(
         return _hmac(SETTLEMENT_TAG + message.encode())
     except DecisionRefused as refused:
         raise SettlementRefused(str(refused)) from None
-
-
-def _hmac(message: bytes) -> bytes:
-    if not settings.PLACET_SEAL_KEY:
-        raise DecisionRefused(
-            "This process has no seal key, so nobody can decide here; see `manage.py doctor`."
-        )
-    return hmac.new(bytes.fromhex(settings.PLACET_SEAL_KEY), message, hashlib.sha256).digest()
 
 
 def install_seal_key(key: bytes) -> None:

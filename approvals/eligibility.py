@@ -30,7 +30,7 @@ def _why_not_them(gate: Gate, person: Any) -> str:
         return f"You requested {what}, so somebody else must decide."
     if has_requested(gate, person):
         return "Another account of yours requested this run, so somebody else must decide."
-    if not is_member(gate, person):
+    if not is_member(gate, person) and principal_of(gate, person) is None:
         return _who_may(gate, person)
     if gate.decisions.filter(person=person).exists():
         return "You have decided already; one person has one vote."
@@ -50,21 +50,29 @@ def _who_may(gate: Gate, person: Any) -> str:
 def is_member(gate: Gate, person: Any) -> bool:
     """Whether the gate asks this person: in a group or role of its thresholds since before it
     was opened, still active, and none of those who requested what it is about."""
-    return _ask("approvals_is_member(g, %s)", gate, person)
+    return bool(_ask("approvals_is_member(g, %s)", gate, person))
+
+
+def principal_of(gate: Gate, person: Any) -> int | None:
+    """On whose behalf this person may decide here, where the gate does not ask them themself."""
+    if is_member(gate, person):
+        return None
+    found = _ask("approvals_principal_of(g, %s)", gate, person)
+    return None if found is None else int(found)
 
 
 def has_requested(gate: Gate, person: Any) -> bool:
     """Whether this human being, by any account, requested what the gate is about."""
-    return _ask("approvals_requested_before(g.run_id, %s)", gate, person)
+    return bool(_ask("approvals_requested_before(g.run_id, %s)", gate, person))
 
 
-def _ask(question: str, gate: Gate, person: Any) -> bool:
+def _ask(question: str, gate: Gate, person: Any) -> Any:
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {question} FROM approvals_gate g WHERE g.id = %s", [person.pk, gate.pk]
         )
         row = cursor.fetchone()
-    return row is not None and bool(row[0])
+    return None if row is None else row[0]
 
 
 def is_asked(person: Any) -> Q:

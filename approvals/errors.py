@@ -61,3 +61,23 @@ class SignatureRefused(DecisionRefused):
 
 class KeyRefused(ApprovalsError):
     """The key was not enrolled, or not revoked; nothing has changed."""
+
+
+class ReasonMissing(ApprovalsError):
+    """A reason is needed; a reason has a limit."""
+
+
+class ChangeRefused(ApprovalsError):
+    """The change was not proposed, or what was said of it not recorded; nothing has changed."""
+
+
+class FreezeRefused(ApprovalsError):
+    """Nothing was frozen."""
+
+
+class BreakGlassRefused(ApprovalsError):
+    """The glass was not broken, or its review not recorded."""
+
+
+class DelegationRefused(ApprovalsError):
+    """The delegation was not made or not revoked."""

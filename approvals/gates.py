@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from django.db import transaction
 from django.db.models.functions import Now
 
-from approvals import asking, counting, envelope, limits
+from approvals import asking, counting, envelope, freezes, limits, policies
 from approvals.asking import Asked, username
 from approvals.models import Clearance, Decision, Gate, Revocation
 from approvals.rules.evaluate import Kind
@@ -178,7 +178,7 @@ def _conclude(gate: Gate, step: Step) -> bool:
         message = "Nobody consented in time, so it is refused."
         _deny(gate, step, Gate.Status.EXPIRED, {"kind": "Expired", "message": message})
     elif _is_enough(gate, decisions):
-        return _cool_off(gate, decisions) or _clear(gate, step)
+        return _cool_off(gate, decisions) or _clear_unless_frozen(gate, step)
     elif gate.clears_at is not None:
         return _no_longer_cools(gate)
     else:
@@ -194,13 +194,32 @@ def _is_enough(gate: Gate, decisions: list[Decision]) -> bool:
     return not counting.shortage_of(gate, proven)
 
 
+def _clear_unless_frozen(gate: Gate, step: Step) -> bool:
+    """What is frozen stays held and says so; the sweep goes on with it after the thaw."""
+    because = freezes.why_frozen(gate)
+    if because:
+        transitions.explain_hold(step.id, f"{because} It goes on once it is thawed.")
+        return False
+    _clear(gate, step)
+    return True
+
+
 def _refuse(gate: Gate, step: Step, refusal: Decision) -> None:
     who = username(refusal.person_id)
     if refusal.verdict == Decision.Verdict.CHANGES:
         error = {"kind": "ChangesRequested", "message": refusal.reason, "by": who}
         return _deny(gate, step, Gate.Status.CHANGES_REQUESTED, error)
     message = f"{who} denied it: {refusal.reason}"
-    return _deny(gate, step, Gate.Status.DENIED, {"kind": "Denied", "message": message})
+    _deny(gate, step, Gate.Status.DENIED, {"kind": "Denied", "message": message})
+    transaction.on_commit(lambda: _trip(gate), robust=True)
+    return None
+
+
+def _trip(gate: Gate) -> None:
+    """What the policy in force freezes by itself after so many denials."""
+    policy = policies.in_force(gate.tenant)
+    if policy is not None:
+        freezes.trip(gate.tenant, policy.body["freezes"], gate)
 
 
 def _cool_off(gate: Gate, decisions: list[Decision]) -> bool:

@@ -107,3 +107,33 @@ MAX_SIGNED_BYTES = 4_096
 
 MAX_ATTESTATION_BYTES = 16_384
 """Bytes of what an authenticator says of a new passkey."""
+
+CHANGE_SECONDS = 7 * 24 * 60 * 60
+"""How long a change waits for its second admin; then it has expired."""
+
+CHANGE_ADMINS = 2
+"""Admins, different humans, who must agree to a change."""
+
+MAX_CHANGE_BYTES = 256 * 1024
+"""Bytes of what a change would do."""
+
+MAX_GROUP_CHARACTERS = 63
+"""Characters of the name of a group of reviewers."""
+
+MAX_FROZEN_CHARACTERS = 255
+"""Characters of the tool, workflow or payee that is frozen."""
+
+BREAKGLASS_MINUTES = 60
+"""The longest that the glass is broken, from its confirmation."""
+
+BREAKGLASS_CONFIRM_SECONDS = 15 * 60
+"""How long a broken glass waits for the second human."""
+
+BREAKGLASS_REVIEW_SECONDS = 24 * 60 * 60
+"""When a review is overdue, after the time of a broken glass is over."""
+
+DELEGATION_SECONDS = 90 * 24 * 60 * 60
+"""How far ahead a delegation may end."""
+
+MAX_DELEGATIONS = 20
+"""Delegations of one person that are in force or to come."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from approvals import limits
+from approvals import limits, quorum
 from approvals.errors import PolicyRefused
 from approvals.models import Policy
+from approvals.quorum import Voice
+from approvals.rules.document import normalise
 from runs import canonical
 from runs.canonical import CURRENCIES
 from runs.limits import MAX_AMOUNT_MINOR
@@ -52,6 +55,38 @@ def publish(*, tenant: str, document: dict[str, Any]) -> Policy:
         return Policy.objects.create(
             tenant=tenant, number=last + 1, document=encoded, digest=digest(encoded)
         )
+
+
+def check(tenant: str, document: dict[str, Any]) -> None:
+    """What is looked at before a document is proposed, and again before it is put into force.
+
+    Raises `PolicyRefused`: it has no normal form, or a rule in it that nobody could satisfy.
+    """
+    if normalise(document) != document:
+        raise PolicyRefused("The policy does not have its normal form.")
+    for rule in document["rules"]:
+        missing = quorum.shortage(rule["then"], _people(tenant, rule["then"]))
+        if "block" not in rule["then"] and missing:
+            have, need = missing.split("/")
+            raise PolicyRefused(
+                f"The rule {rule['name']!r} asks for {need} of"
+                f" {quorum.asked_in_words(rule['then'])}, where there are {have}: nobody could"
+                " satisfy it."
+            )
+
+
+def _people(tenant: str, needs: dict[str, Any]) -> list[Voice]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT human, thresholds FROM approvals_askable(%s, NULL, %s)",
+            [tenant, json.dumps(needs)],
+        )
+        return [Voice(human=human, thresholds=frozenset(fits)) for human, fits in cursor]
+
+
+def carry_out(tenant: str, document: dict[str, Any]) -> None:
+    """Publishes it, for the gatekeeper within a change: the database refuses it outside of one."""
+    publish(tenant=tenant, document=document)
 
 
 def digest(document: bytes) -> bytes:

@@ -11,13 +11,9 @@ APPEND_ONLY = [
     "approvals_revocation",
     "approvals_viewing",
     "approvals_keyrevocation",
+    *("approvals_changevoice", "approvals_breakglass", "approvals_breakglassconfirmation"),
+    "approvals_breakglassreview",
 ]
-FUNCTIONS = {
-    "placet_web": ["approvals_is_member", "approvals_requested_before", "approvals_fitting"],
-    "placet_gatekeeper": ["approvals_fitting", "approvals_askable"],
-    "placet_executor": ["approvals_fitting"],
-}
-"""What a process asks the database by name; all other functions stand behind triggers."""
 
 _READ = {
     table: ["SELECT"]
@@ -33,6 +29,13 @@ _READ = {
         "approvals_keyrequest",
         "approvals_key",
         "approvals_keyrevocation",
+        "approvals_change",
+        "approvals_changevoice",
+        "approvals_freeze",
+        "approvals_breakglass",
+        "approvals_breakglassconfirmation",
+        "approvals_breakglassreview",
+        "approvals_delegation",
     )
 }
 
@@ -52,6 +55,13 @@ GRANTS: Grants = {
         "approvals_viewing": ["SELECT", "INSERT (tenant, gate_id, person_id, since)"],
         "approvals_keyrequest": ["SELECT", "INSERT"],
         "approvals_keyrevocation": ["SELECT", "INSERT"],
+        "approvals_change": ["SELECT", "INSERT"],
+        "approvals_changevoice": ["SELECT", "INSERT"],
+        "approvals_freeze": ["SELECT", "INSERT"],
+        "approvals_breakglass": ["SELECT", "INSERT"],
+        "approvals_breakglassconfirmation": ["SELECT", "INSERT"],
+        "approvals_breakglassreview": ["SELECT", "INSERT"],
+        "approvals_delegation": ["SELECT", "INSERT", "UPDATE (revoked_at)"],
     },
     "placet_gatekeeper": _READ
     | {
@@ -59,6 +69,10 @@ GRANTS: Grants = {
         "approvals_clearance": ["SELECT", "INSERT"],
         "approvals_keyrequest": ["SELECT", "UPDATE (refused_because)"],
         "approvals_key": ["SELECT", "INSERT", "UPDATE (vouched_at)"],
+        "approvals_change": ["SELECT", "UPDATE (status, error)"],
+        "approvals_reviewer": ["SELECT", "INSERT", "DELETE"],
+        "approvals_policy": ["SELECT", "INSERT", "UPDATE (retired_at)"],
+        "approvals_freeze": ["SELECT", "INSERT", "UPDATE (lifted_at, lifted_by_id)"],
         "console_user": ["SELECT (id, username, tenant, is_active)"],
     },
     "placet_executor": {
@@ -76,3 +90,22 @@ GRANTS: Grants = {
     },
     "placet_auditor": _READ,
 }
+
+FUNCTIONS = {
+    "placet_web": [
+        "approvals_frozen(text, text, text, text)",
+        "approvals_is_member(approvals_gate, bigint)",
+        "approvals_principal_of(approvals_gate, bigint)",
+        "approvals_requested_before(uuid, bigint)",
+        "approvals_fitting(uuid)",
+        "approvals_askable(text, uuid, jsonb)",
+    ],
+    "placet_gatekeeper": [
+        "approvals_fitting(uuid)",
+        "approvals_askable(text, uuid, jsonb)",
+        "approvals_frozen(text, text, text, text)",
+        "approvals_change_voices(approvals_change)",
+    ],
+    "placet_executor": ["approvals_fitting(uuid)"],
+}
+"""What may be asked of the locks themselves, by name and arguments; all else is theirs alone."""

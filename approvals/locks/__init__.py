@@ -11,6 +11,7 @@ from approvals.locks.clearances import CLEARANCE, SPEND
 from approvals.locks.decisions import DECISION, REVOCATION
 from approvals.locks.gates import GATE, POLICY
 from approvals.locks.keys import KEYS, KEYS_UNDO
+from approvals.locks.safeguards import SAFEGUARDS, SAFEGUARDS_UNDO
 from approvals.locks.seals import HMAC, VOICES
 from approvals.locks.settlements import SETTLEMENT, SETTLEMENT_UNDO
 from runs.guards import append_only
@@ -22,6 +23,8 @@ __all__ = [
     "LATER",
     "POLICY",
     "REVOCATION",
+    "SAFEGUARDS",
+    "SAFEGUARDS_UNDO",
     "SETTLEMENT",
     "SETTLEMENT_UNDO",
     "SQL",
@@ -56,5 +59,15 @@ LATER = append_only("approvals_revocation", writer=False) + append_only(
     "approvals_viewing", writer=False
 )
 FUNCTIONS = (
-    HMAC + VOICES + GATE + DECISION + CLEARANCE + SPEND + POLICY + REVOCATION + SETTLEMENT + KEYS
+    HMAC
+    + VOICES
+    + GATE
+    + DECISION
+    + CLEARANCE
+    + SPEND
+    + POLICY
+    + REVOCATION
+    + SETTLEMENT
+    + KEYS
+    + SAFEGUARDS
 )

@@ -33,6 +33,7 @@ BEGIN
         convert_from(version.document, 'UTF8')::jsonb->'rules'->gate.rule->'then' THEN
         RAISE EXCEPTION 'lock 2: the gate does not ask for what its policy asks for';
     END IF;
+    PERFORM approvals_refuse_frozen(gate, 'lock 2');
     shortage := approvals_shortage(gate);
     IF shortage IS NOT NULL THEN
         RAISE EXCEPTION 'lock 2: %', shortage;
@@ -87,6 +88,7 @@ BEGIN
                WHERE gate_id = leave.gate_id AND verdict <> 'approve') THEN
         RAISE EXCEPTION 'spend denied: a denial stands against it';
     END IF;
+    PERFORM approvals_refuse_frozen(gate, 'spend');
     IF EXISTS (SELECT FROM approvals_clearanceuse WHERE clearance_id = leave.id) THEN
         -- A later attempt of the same step, under the same key: the same one effect.
         IF OLD.attempt = 0 THEN

@@ -122,6 +122,10 @@ CREATE FUNCTION approvals_guard_new_policy() RETURNS trigger
 DECLARE
     rules jsonb := convert_from(NEW.document, 'UTF8')::jsonb->'rules';
 BEGIN
+    IF session_user <> 'placet_owner'
+        AND NOT approvals_applies_bytes('publish_policy', NEW.tenant, NEW.document) THEN
+        RAISE EXCEPTION 'policy change: two admins have not agreed to this';
+    END IF;
     IF NEW.digest <> sha256('placet/policy/v1'::bytea || '\\x00'::bytea || NEW.document) THEN
         RAISE EXCEPTION 'policy digest: the digest is not that of the document';
     END IF;
@@ -148,13 +152,17 @@ CREATE TRIGGER approvals_policy_birth BEFORE INSERT ON approvals_policy
     FOR EACH ROW EXECUTE FUNCTION approvals_guard_new_policy();
 
 CREATE FUNCTION approvals_guard_policy() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     was approvals_policy := OLD;
 BEGIN
     was.retired_at := NEW.retired_at;
     IF was IS DISTINCT FROM NEW OR OLD.retired_at IS NOT NULL THEN
         RAISE EXCEPTION 'policy bytes: a published version is retired, never edited';
+    END IF;
+    IF session_user <> 'placet_owner'
+        AND NOT approvals_applies('publish_policy', NEW.tenant, '{}'::jsonb) THEN
+        RAISE EXCEPTION 'policy change: two admins have not agreed to this';
     END IF;
     RETURN NEW;
 END $$;

@@ -42,14 +42,6 @@ END $$;
 """
 
 VOICES = """
-CREATE FUNCTION approvals_human(person bigint) RETURNS text
-    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-BEGIN
-    -- Two accounts with one address are one human being, who has one voice.
-    RETURN coalesce((SELECT nullif(lower(trim(email)), '') FROM console_user WHERE id = person),
-                    'account ' || person);
-END $$;
-
 CREATE FUNCTION approvals_requested_before(run uuid, person bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -67,24 +59,23 @@ BEGIN
             OR approvals_human(requested_by_id) = approvals_human(person));
 END $$;
 
-CREATE FUNCTION approvals_fits(gate approvals_gate, threshold jsonb, person bigint)
-    RETURNS boolean
+CREATE FUNCTION approvals_fits(
+    gate approvals_gate, threshold jsonb, person bigint,
+    moment timestamptz DEFAULT clock_timestamp()
+) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    -- Whoever joined after the gate was opened does not count at it.
-    RETURN EXISTS (
-        SELECT FROM console_user u WHERE u.id = person AND u.is_active AND u.tenant = gate.tenant
-    ) AND (EXISTS (
+    -- Whoever joined after the gate was opened does not count at it. The two who broke the glass
+    -- count at any threshold: a broken glass adds people, and takes no voices away.
+    RETURN approvals_is_person(person, gate.tenant) AND (EXISTS (
         SELECT FROM approvals_reviewer r
         WHERE r.tenant = gate.tenant AND r.person_id = person
           AND r.since <= gate.opened_at
               - interval '1 second' * coalesce((threshold->>'member_for_seconds')::integer, 0)
           AND (r.group = threshold->>'group'
                OR gate.escalates_at <= clock_timestamp() AND r.group = ANY(gate.later_groups))
-    ) OR EXISTS (
-        SELECT FROM console_user_groups ug JOIN auth_group g ON g.id = ug.group_id
-        WHERE ug.user_id = person AND g.name = threshold->>'role'
-    ));
+    ) OR approvals_has_role(person, gate.tenant, ARRAY[threshold->>'role'])
+      OR approvals_broke_glass(gate, person, moment));
 END $$;
 
 CREATE FUNCTION approvals_is_member(gate approvals_gate, person bigint) RETURNS boolean
@@ -95,12 +86,53 @@ BEGIN
         WHERE approvals_fits(gate, threshold, person));
 END $$;
 
+CREATE FUNCTION approvals_voice_fits(
+    gate approvals_gate, threshold jsonb, d approvals_decision
+) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    -- On behalf of somebody: as that person could, while the delegation was in force.
+    RETURN NOT approvals_requested_before(gate.run_id, d.person_id)
+        AND NOT approvals_requested_before(gate.run_id, coalesce(d.on_behalf_of_id, d.person_id))
+        AND approvals_fits(
+            gate, threshold, coalesce(d.on_behalf_of_id, d.person_id), d.decided_at)
+        AND (d.on_behalf_of_id IS NULL OR approvals_delegates(
+            gate, d.on_behalf_of_id, d.person_id, threshold->>'group', d.decided_at));
+END $$;
+
+CREATE FUNCTION approvals_may_voice(gate approvals_gate, d approvals_decision) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM jsonb_array_elements(gate.needs->'consent'->'thresholds') AS threshold
+        WHERE approvals_voice_fits(gate, threshold, d));
+END $$;
+
+CREATE FUNCTION approvals_principal_of(gate approvals_gate, person bigint) RETURNS bigint
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    voice approvals_decision;
+BEGIN
+    -- On whose behalf this person may decide here, who is not asked themself; null for nobody.
+    voice.person_id := person;
+    voice.decided_at := clock_timestamp();
+    FOR voice.on_behalf_of_id IN
+        SELECT principal_id FROM approvals_delegation
+        WHERE tenant = gate.tenant AND delegate_id = person AND revoked_at IS NULL
+        ORDER BY made_at
+    LOOP
+        IF approvals_may_voice(gate, voice) THEN
+            RETURN voice.on_behalf_of_id;
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+
 CREATE FUNCTION approvals_counts(d approvals_decision, gate approvals_gate) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
     RETURN d.verdict = 'approve' AND d.digest = gate.digest AND approvals_is_sealed(d)
-        AND NOT approvals_requested_before(gate.run_id, d.person_id)
-        AND approvals_is_member(gate, coalesce(d.on_behalf_of_id, d.person_id))
+        AND approvals_may_voice(gate, d)
         AND approvals_is_signed(d, gate.tier)
         AND NOT EXISTS (SELECT FROM approvals_revocation r WHERE r.decision_id = d.id);
 END $$;
@@ -115,7 +147,7 @@ BEGIN
             SELECT (t.number - 1)::integer
             FROM jsonb_array_elements(g.needs->'consent'->'thresholds')
                 WITH ORDINALITY AS t (threshold, number)
-            WHERE approvals_fits(g, t.threshold, coalesce(d.on_behalf_of_id, d.person_id)))
+            WHERE approvals_voice_fits(g, t.threshold, d))
         FROM approvals_gate g JOIN approvals_decision d ON d.gate_id = g.id
         WHERE g.id = asked AND approvals_counts(d, g);
 END $$;

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from approvals import registry, signing
+from approvals import signing
 from approvals.decisions import decide
 from approvals.errors import SignatureRefused
 from approvals.models import Decision, Gate, Key
@@ -19,6 +19,7 @@ from runs.clock import database_now
 from tests.approvals.attacks import fact_of, forged, parked_at, proper_seal, refusal
 from tests.approvals.authenticator import KeyFile, Passkey
 from tests.approvals.enrolled import enrol, revoke, season, signed
+from tests.approvals.proposals import vouched
 from tests.harness import World, admin, as_role
 
 DEVICES = pytest.mark.parametrize("kind", [Passkey, KeyFile], ids=["passkey", "file"])
@@ -167,8 +168,7 @@ def test_what_a_fresh_key_signed_does_not_count_later_for_a_high_tier(world: Wor
     gate, device = parked_at(world, "passkey"), Passkey()
     key = enrol(world.bob, device)
     decision = approve(gate, world.bob, signed(gate, world.bob, key, device))
-    with as_role("placet_gatekeeper"):
-        assert registry.vouch(key.id)
+    assert vouched(world, key).status == "applied"
     assert found(decision) == "" and is_signed(decision)
     assert "is fresh" in found(decision, tier="typed") and not is_signed(decision, "typed")
 
