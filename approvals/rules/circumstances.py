@@ -88,8 +88,10 @@ FROM sums one CROSS JOIN asked LEFT JOIN counted g
 GROUP BY one.no, one.begins_at
 """
 
-# Similar is what the same tool did for the same name, or to the same account where there is no
-# name; what moves no money, for the same workflow.
+# Whether an account was paid is asked of its own gates, by their index, however old they are; a
+# name and a tool are looked for among those that closed last. Similar is what the same tool did
+# for the same name, or to the same account where there is no name; what moves no money, for the
+# same workflow.
 HISTORY = """
 WITH closed AS MATERIALIZED (
     SELECT g.id, g.run_id, g.step_id, g.status, g.tool, coalesce(g.payee, '') AS payee,
@@ -107,7 +109,14 @@ WITH closed AS MATERIALIZED (
           AND NOT EXISTS (SELECT FROM runs_settlement t WHERE t.step_id = s.id
                           AND t.answer = 'skip' AND t.attempt = s.attempt)
 )
-SELECT EXISTS (SELECT FROM made WHERE payee = %(payee)s),
+SELECT EXISTS (
+           SELECT FROM approvals_gate g JOIN runs_step s ON s.id = g.step_id
+           WHERE g.tenant = %(tenant)s AND g.payee = %(payee)s
+                 AND g.id IS DISTINCT FROM %(but)s::uuid AND g.status <> 'open'
+                 AND g.status = 'approved' AND s.status = 'succeeded'
+                 AND s.finished_at < coalesce(%(until)s::timestamptz, 'infinity')
+                 AND NOT EXISTS (SELECT FROM runs_settlement t WHERE t.step_id = s.id
+                                 AND t.answer = 'skip' AND t.attempt = s.attempt)),
        (SELECT payee FROM made WHERE same_name ORDER BY at DESC, id LIMIT 1),
        (SELECT id FROM made WHERE tool = %(tool)s AND CASE
             WHEN NOT %(is_money)s THEN workflow = %(workflow)s AND payee = ''

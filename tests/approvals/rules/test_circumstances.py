@@ -128,6 +128,12 @@ def turn(gate: Gate, status: str) -> None:
 def test_a_payment_that_people_skipped_is_not_counted(world: World) -> None:
     gate = made(world, 100, days_ago=0)
     assert total(request(world)) == 100
+    skip(world, gate)
+    assert total(request(world)) == 0
+
+
+def skip(world: World, gate: Gate) -> None:
+    """People settle its step as not to be done, behind the guards."""
     with admin() as superuser:
         superuser.execute("SET session_replication_role = replica")
         superuser.execute(
@@ -136,7 +142,6 @@ def test_a_payment_that_people_skipped_is_not_counted(world: World) -> None:
             " 'null', 'Paid by hand.', '', now(), '' FROM runs_step WHERE id = %s",
             [world.bob.id, gate.step_id],
         )
-    assert total(request(world)) == 0
 
 
 def test_a_sum_is_by_what_the_rule_says(world: World) -> None:
@@ -231,6 +236,17 @@ def test_an_account_is_known_once_a_payment_to_it_was_made(world: World) -> None
     assert read(PAYEE, request(world)).first_seen is False
     assert read(PAYEE, request(world), but=gate.id).first_seen is True
     assert read(PAYEE, request(world, iban=OTHER_ACCOUNT)).first_seen is True
+
+
+def test_an_account_stays_known_however_many_gates_have_closed_since(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid = made(world, days_ago=400)
+    made(world, iban=OTHER_ACCOUNT, days_ago=1)
+    monkeypatch.setattr(limits, "HISTORY_GATES", 1)
+    assert read(PAYEE, request(world)).first_seen is False
+    skip(world, paid)
+    assert read(PAYEE, request(world)).first_seen is True
 
 
 def test_an_account_has_changed_when_the_last_payment_to_the_name_went_elsewhere(
