@@ -178,7 +178,10 @@ def _conclude(gate: Gate, step: Step) -> bool:
         message = "Nobody consented in time, so it is refused."
         _deny(gate, step, Gate.Status.EXPIRED, {"kind": "Expired", "message": message})
     elif _is_enough(gate, decisions):
-        return _cool_off(gate, decisions) or _clear_unless_frozen(gate, step)
+        clears_at = _cools_until(gate, decisions)
+        if clears_at is not None:
+            return _cool_off(gate, clears_at)
+        return _clear_unless_frozen(gate, step)
     elif gate.clears_at is not None:
         return _no_longer_cools(gate)
     else:
@@ -222,16 +225,19 @@ def _trip(gate: Gate) -> None:
         freezes.trip(gate.tenant, policy.body["freezes"], gate)
 
 
-def _cool_off(gate: Gate, decisions: list[Decision]) -> bool:
-    """Whether the approvals must still stand for a while; tells until when."""
+def _cools_until(gate: Gate, decisions: list[Decision]) -> datetime | None:
+    """Until when the approvals must still stand; None when nothing has to be waited for."""
     seconds = gate.consent.get("cooling_off_seconds", 0)
     if not seconds:
-        return False
+        return None
     clears_at = max(one.decided_at for one in decisions) + timedelta(seconds=seconds)
-    if clears_at <= database_now():
+    return clears_at if clears_at > database_now() else None
+
+
+def _cool_off(gate: Gate, clears_at: datetime) -> bool:
+    if gate.clears_at == clears_at:
         return False
-    if gate.clears_at != clears_at:
-        _show_cooling(gate, clears_at)
+    _show_cooling(gate, clears_at)
     return True
 
 

@@ -22,17 +22,23 @@ DUE = """
     (SELECT step_id FROM approvals_gate
      WHERE status = 'open' AND expires_at <= clock_timestamp()
      ORDER BY expires_at LIMIT %(most)s)
+    UNION ALL
+    (SELECT step_id FROM approvals_gate
+     WHERE status = 'open' AND clears_at <= clock_timestamp()
+     ORDER BY clears_at LIMIT %(most)s)
 """
 # What a lost hint or a changed policy may have left behind, page by page over all of it.
 LOST = """
     (SELECT s.id FROM runs_step s LEFT JOIN approvals_gate g ON g.step_id = s.id
-     WHERE s.status = 'held' AND s.is_money AND s.id > %(after)s AND (g.id IS NULL
+     WHERE s.status = 'held' AND s.needs_consent AND s.id > %(after)s AND (g.id IS NULL
         OR EXISTS (SELECT FROM approvals_decision d WHERE d.gate_id = g.id))
      ORDER BY s.id LIMIT %(most)s)
     UNION
     (SELECT s.id FROM runs_step s JOIN approvals_clearance c ON c.step_id = s.id
-     WHERE s.status = 'ready' AND s.is_remote AND s.is_money AND s.id > %(after)s
-       AND s.attempt = 0 AND c.expires_at <= clock_timestamp()
+     WHERE s.status = 'ready' AND s.is_remote AND s.needs_consent AND s.id > %(after)s
+       AND s.attempt = 0 AND (c.expires_at <= clock_timestamp() OR EXISTS (
+           SELECT FROM approvals_decision d JOIN approvals_revocation r ON r.decision_id = d.id
+           WHERE d.gate_id = c.gate_id))
      ORDER BY s.id LIMIT %(most)s)
     UNION
     (SELECT s.id FROM approvals_gate g JOIN runs_step s ON s.id = g.step_id
@@ -52,7 +58,8 @@ def keep(id: str) -> None:
 
 
 def sweep_due_gates() -> int:
-    """Opens gates for held steps that nobody has looked at, and ends those whose time is over."""
+    """Opens gates for held steps that nobody has looked at, ends those whose time is over, and
+    clears those that have cooled off."""
     return sum(_keep(step_id) for step_id in _ids(DUE, {"most": limits.SWEEP_BATCH}))
 
 

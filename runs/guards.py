@@ -401,7 +401,7 @@ DECLARE
     of_web constant text[] := ARRAY[
         'run.started', 'run.cancel_requested', 'run.pause_requested', 'run.paused', 'run.resumed',
         'run.terminate_requested', 'signal.sent', 'question.answered', 'completion.made',
-        'decision.made', 'settlement.made', 'gate.commented'];
+        'decision.made', 'approval.revoked', 'settlement.made', 'gate.commented'];
     of_web_and_worker constant text[] := ARRAY[
         'run.started', 'run.cancel_requested', 'run.paused', 'signal.sent'];
     of_gatekeeper constant text[] := ARRAY[

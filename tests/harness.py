@@ -25,6 +25,7 @@ from psycopg.pq import TransactionStatus
 from approvals import consent, policies, tasks
 from approvals.decisions import decide, install_seal_key, seal_settlement
 from approvals.models import Gate, Reviewer
+from approvals.rules.document import normalise
 from console import roles
 from console.models import User
 from console.settings import database
@@ -214,6 +215,18 @@ class World:
         with as_role("placet_owner"):
             return policies.publish_policy(**(rule | changed))
 
+    def publish(self, *rules: dict[str, Any], **rest: Any) -> Any:
+        """A policy of these rules alone; what they do not say is filled in."""
+        document = normalise({"v": 1, "rules": list(rules), **rest})
+        with as_role("placet_owner"):
+            return policies.publish(tenant=self.tenant, document=document)
+
+    def join(self, group: str, *people: User) -> None:
+        """Makes them members, as the owner may."""
+        with as_role("placet_owner"):
+            for person in people:
+                Reviewer.objects.create(tenant=self.tenant, group=group, person=person)
+
     def start(self, workflow: str, *, by: User | None = None, **input: Any) -> Run:
         with as_role("placet_web"):
             run, _ = start_run(
@@ -261,7 +274,9 @@ class World:
     def gates(self, run: Run) -> list[Gate]:
         return list(Gate.objects.filter(run=run).order_by("step__position"))
 
-    def decide(self, gate: Gate, person: User, verdict: str = "approve", reason: str = "") -> Any:
+    def decide(
+        self, gate: Gate, person: User, verdict: str = "approve", reason: str = "", **given: Any
+    ) -> Any:
         with as_role("placet_web"):
             return decide(
                 gate_id=gate.id,
@@ -270,6 +285,7 @@ class World:
                 verdict=verdict,
                 reason=reason or ("no" if verdict == "deny" else ""),
                 digest=bytes(gate.digest).hex(),
+                **given,
             )
 
     def approve_all(self, run: Run, *people: User) -> None:

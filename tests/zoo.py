@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from runs import Denied, Money, Refusal, Retry, StepError, tool, workflow
+from runs import ChangesRequested, Denied, Money, Refusal, Retry, StepError, tool, workflow
 
 SOON = Retry(attempts=3, base_seconds=0.01, cap_seconds=0.01)
 
@@ -184,6 +184,26 @@ def _word(outcome: Any) -> str:
     if isinstance(outcome, StepError):
         return f"failed: {outcome}"
     return f"paid {outcome['paid']}"
+
+
+@workflow("amending", version=1)
+def amending(run: Any, *, amount: int) -> list[str]:
+    """Asks again for half of it when somebody wants it changed, and says what they wanted."""
+    wanted = []
+    while True:
+        try:
+            run.call(
+                pay,
+                iban="GB29NWBK60161331926819",
+                amount_minor=amount,
+                currency="EUR",
+                reference="amended",
+            )
+        except ChangesRequested as changes:
+            wanted.append(str(changes))
+            amount //= 2
+        else:
+            return [*wanted, f"paid {amount}"]
 
 
 @workflow("registering", version=1)
