@@ -48,7 +48,7 @@ def decide(
     reason: str,
     digest: str,
     signed: Signed | None = None,
-    tier: str = "confirm",
+    tier: str = "",
 ) -> Decision:
     """Records a person's verdict over the digest that they saw (64 hex digits).
 
@@ -70,7 +70,7 @@ def decide(
             signed,
             gate=gate,
             person=person,
-            tier=tier,
+            tier=tier or signing.tier_of(gate),
             verdict=verdict,
             on_behalf_of_id=None,
             reason=reason,

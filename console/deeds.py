@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from approvals.decisions import decide
 from approvals.models import Decision
+from approvals.signing import Signed
 from console import access, audit
 from console.models import User
 from runs import bulk, forks, questions, signals, steering
@@ -247,10 +248,12 @@ def decide_at_gate(
     verdict: Verdict,
     reason: str,
     digest: str,
+    signed: Signed | None = None,
     request: HttpRequest | None = None,
 ) -> Decision:
     """Record this person's verdict over the digest that they saw, given in hexadecimal.
 
+    `signed` is what a key of theirs answered, where the gate's tier asks for one.
     Raises `access.Forbidden`, `access.NotFound` and `approvals.errors.DecisionRefused`.
     """
     gate = access.access_gate_by_id(person, gate_id, right="gates.decide")
@@ -265,6 +268,7 @@ def decide_at_gate(
             verdict=verdict,
             reason=reason,
             digest=digest,
+            signed=signed,
         )
         if not was_decided:
             audit.record(
