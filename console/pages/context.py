@@ -81,6 +81,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "may_start": may(person, "runs.start"),
         "may_steer": may(person, "runs.cancel"),
         "may_decide": may(person, "gates.decide"),
+        "may_enrol": may(person, "keys.enrol"),
         "may_write": may(person, "secrets.write"),
         "may_patterns": may(person, "secrets.view"),
     }

@@ -178,6 +178,8 @@ def test_every_state_of_the_rows_has_words(kind: str) -> None:
     }
     if kind == "schedule":
         assert set(words.STATES[kind]) == {"active", "paused", "over"}
+    elif kind == "key":
+        assert set(words.STATES[kind]) == {"standing", "fresh", "waiting", "revoked"}
     elif kind == "payment":
         made = {"paid", "cleared", "unpaid", "in_doubt", "given_up"}
         assert set(words.STATES[kind]) == {*Gate.Status.values, *made}

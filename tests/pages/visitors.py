@@ -9,7 +9,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
-from approvals.models import Decision, Gate
+from approvals.models import Decision, Gate, KeyRequest, KeyRevocation
 from console.models import AuditEntry, User
 from console.roles import set_roles
 from credentials.models import Lease, Scope, Secret
@@ -19,7 +19,7 @@ from tests.harness import PASSWORD, World, as_role
 
 ABSENT = "0193d1a0-0000-7000-8000-000000000000"
 STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement,
-         Signal, Schedule)  # fmt: skip
+         Signal, Schedule, KeyRequest, KeyRevocation)  # fmt: skip
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
