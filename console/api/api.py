@@ -199,6 +199,7 @@ def decide(request: ApiRequest, gate_id: uuid.UUID, body: Decide) -> HttpRespons
             verdict=body.verdict,
             reason=body.reason,
             digest=body.digest,
+            signed=body.signed.signed() if body.signed else None,
             request=request,
         )
         return 201, DecisionShown.of(decision)

@@ -20,10 +20,12 @@ from approvals.gates import envelope_of, why_not
 from approvals.history import history_of
 from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Decision, Gate
+from approvals.signing import tier_of
 from console import access
 from console.access import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from console.api.history import ComparisonShown, FactShown
 from console.api.problems import FieldError, Problem
+from console.api.signatures import SignedBody
 from console.models import User
 from console.pages.history import sentence_of
 from runs import canonical
@@ -58,6 +60,9 @@ class Decide(Body):
         description="The digest of the gate as it was shown, in hexadecimal"
     )
     reason: Annotated[str, StringConstraints(max_length=MAX_REASON_CHARACTERS)] = ""
+    signed: SignedBody | None = Field(
+        default=None, description="What a key of yours answered, where the tier asks for one"
+    )
 
 
 class Settle(Body):
@@ -399,6 +404,8 @@ class DecisionShown(BaseModel):
     verdict: Verdict
     reason: str
     digest: str
+    method: str = Field(description="`confirm`, or the kind of the key that signed")
+    key_id: uuid.UUID | None
     decided_at: datetime
 
     @classmethod
@@ -410,6 +417,8 @@ class DecisionShown(BaseModel):
             verdict=decision.verdict,  # type: ignore[arg-type]  # a check constraint keeps it
             reason=decision.reason,
             digest=_hex(decision.digest),
+            method=decision.method,
+            key_id=decision.key_id,
             decided_at=decision.decided_at,
         )
 
@@ -470,6 +479,8 @@ class GateShown(GateSummary):
     history: list[FactShown] = Field(description="What is unusual comes first")
     differs: ComparisonShown | None = Field(description="null: no such payment was made before")
     decisions: list[DecisionShown]
+    tier: str = Field(description="What an approval needs: see `signed`")
+    you: int = Field(description="Your number, by which a statement names you")
     you_may_decide: bool
     why_not: str = Field(description="Why you may not decide; empty when you may")
 
@@ -484,6 +495,8 @@ class GateShown(GateSummary):
             history=[FactShown.of(sentence_of(fact)) for fact in history.facts],
             differs=None if compared is None else ComparisonShown.of(compared),
             decisions=[DecisionShown.of(decision) for decision in gate.decisions.all()],
+            tier=tier_of(gate),
+            you=person.pk,
             you_may_decide=not obstacle,
             why_not=obstacle,
         )
