@@ -6,9 +6,10 @@ import hmac
 from datetime import datetime
 from typing import Any
 
-from approvals import envelope, policies
-from approvals.models import Clearance, Decision, Gate
+from approvals import asking, counting, envelope, policies
+from approvals.models import Clearance, ClearanceUse, Decision, Gate
 from runs import canonical
+from runs.clock import database_now
 from runs.declare import Tool
 from runs.errors import ConsentMismatch
 from runs.models import Step
@@ -18,40 +19,38 @@ def verify(step: Step, tool: Tool, arguments: dict[str, Any]) -> None:
     """Rebuilds the envelope from the arguments that the tool is about to get.
 
     Raises `ConsentMismatch` unless its digest is the one that the clearance, the gate and
-    enough distinct approvals bear, and no denial stands against it.
+    enough distinct approvals bear, the policy asks for no more than that, and no denial stands
+    against it.
     """
     clearance = Clearance.objects.select_related("gate__policy").filter(step=step).first()
     if clearance is None or clearance.pk != step.clearance_id:
         raise ConsentMismatch(f"{tool.name} has no clearance; nothing was sent.")
     gate = clearance.gate
-    rebuilt = envelope.digest(_rebuild(gate, step, tool, arguments))
+    told = canonical.decode(gate.envelope)
+    rebuilt = envelope.digest(_rebuild(gate, told, step, tool, arguments))
     for name, found in (("gate", gate.digest), ("clearance", clearance.digest)):
         if not hmac.compare_digest(rebuilt, bytes(found)):
             raise ConsentMismatch(
                 f"What {tool.name} is about to send is not what the {name} was about; "
                 "nothing was sent."
             )
-    money = envelope.money_of(tool.declaration, arguments)
-    if policies.first_match([gate.policy], tool=tool.name, money=money) is None:
-        raise ConsentMismatch(
-            f"The policy {gate.policy.name!r} is not about what {tool.name} is about to send; "
-            "nothing was sent."
-        )
+    _check_rule(gate, told)
     _check_decisions(gate, rebuilt)
 
 
-def _rebuild(gate: Gate, step: Step, tool: Tool, arguments: dict[str, Any]) -> bytes:
-    told = canonical.decode(gate.envelope)
+def _rebuild(
+    gate: Gate, told: dict[str, Any], step: Step, tool: Tool, arguments: dict[str, Any]
+) -> bytes:
     return envelope.build(
         step=step,
         gate_id=gate.id,
         workflow=step.run.workflow,
         requester=told["requester"],
         requester_id=step.run.requested_by_id,
-        policy_id=gate.policy_id,
-        policy_name=gate.policy.name,
-        group=gate.policy.group,
-        quorum=gate.policy.quorum,
+        policy=gate.policy,
+        rule=gate.rule,
+        circumstances=told["circumstances"],
+        supersedes=None if gate.supersedes_id is None else str(gate.supersedes_id),
         not_before=datetime.fromisoformat(told["not_before"]),
         expires_at=gate.expires_at,
         nonce=told["nonce"],
@@ -60,17 +59,30 @@ def _rebuild(gate: Gate, step: Step, tool: Tool, arguments: dict[str, Any]) -> b
     )
 
 
+def _check_rule(gate: Gate, told: dict[str, Any]) -> None:
+    """The policy's own document, evaluated again, leads to the rule that people were asked by;
+    `told` has been proven to be about what will be sent."""
+    if policies.digest(bytes(gate.policy.document)) != bytes(gate.policy.digest):
+        raise ConsentMismatch("The policy's bytes and digest disagree; nothing was sent.")
+    outcome = asking.evaluated_again(gate.policy, told)
+    if outcome.rule != gate.rule or outcome.then != gate.needs:
+        raise ConsentMismatch(
+            f"The policy {gate.policy.number} does not ask by its rule {gate.rule_name!r} about "
+            f"what {gate.tool} is about to send; nothing was sent."
+        )
+
+
 def _check_decisions(gate: Gate, rebuilt: bytes) -> None:
     decisions = list(Decision.objects.filter(gate=gate))
-    if any(decision.verdict == Decision.Verdict.DENY for decision in decisions):
+    if any(decision.verdict != Decision.Verdict.APPROVE for decision in decisions):
         raise ConsentMismatch("A denial stands against this step; nothing was sent.")
-    approvers = {
-        decision.person_id
-        for decision in decisions
-        if bytes(decision.digest) == rebuilt and decision.person_id != gate.requester_id
-    }
-    if len(approvers) < gate.policy.quorum:
+    spent = ClearanceUse.objects.filter(clearance__gate=gate).first()
+    at = database_now() if spent is None else spent.used_at
+    others = [one for one in decisions if one.person_id != gate.requester_id]
+    proven = counting.proven(gate, others, digest=rebuilt, at=at)
+    missing = counting.shortage_of(gate, proven)
+    if missing:
+        have, need = missing.split("/")
         raise ConsentMismatch(
-            f"{len(approvers)} of {gate.policy.quorum} approvals stand for what is about to be "
-            "sent; nothing was sent."
+            f"{have} of {need} approvals stand for what is about to be sent; nothing was sent."
         )

@@ -17,26 +17,35 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from approvals import envelope, gates, limits, signing
+from approvals import eligibility, envelope, limits, signing, typed
 from approvals.errors import (
     AlreadyDecided,
     DecisionRefused,
     DigestMismatch,
     GateClosed,
     NotEligible,
+    NotTyped,
     OwnRequest,
     ReasonRequired,
+    TooLate,
+    TooSoon,
 )
-from approvals.models import Decision, Gate, SealKey
+from approvals.models import ClearanceUse, Decision, Gate, Revocation, SealKey, Viewing
+from approvals.seals import hmac_of as _hmac
 from approvals.signing import Signed
-from runs import dispatch, journal
+from runs import canonical, dispatch, journal
 from runs.clock import database_now
 from runs.errors import SettlementRefused
 from runs.models import Claim, Step
 from runs.points import reach
 
-SEAL_TAG = b"placet/decision/v1\0"
+SEAL_TAG = b"placet/decision/v2\0"
 SETTLEMENT_TAG = b"placet/settlement/v1\0"
+REVOCATION_TAG = b"placet/revocation/v1\0"
+NEEDS_A_REASON = {
+    Decision.Verdict.DENY: "A denial needs a reason, so that the requester can act on it.",
+    Decision.Verdict.CHANGES: "Say which changes you want, so that the agent can act on it.",
+}
 
 
 def decide(
@@ -47,14 +56,15 @@ def decide(
     verdict: str,
     reason: str,
     digest: str,
+    typed_fact: str = "",
     signed: Signed | None = None,
-    tier: str = "",
 ) -> Decision:
     """Records a person's verdict over the digest that they saw (64 hex digits).
 
-    `signed` is what a key of theirs answered; above the tier `confirm` an approval needs it.
-    The same verdict of the same person again returns the decision that stands. Raises a
-    `DecisionRefused` with a sentence; then nothing was recorded.
+    `typed_fact` is what the tier has the person type (see `approvals.typed`); `signed` is what a
+    key of theirs answered: above the tier `confirm` an approval needs it. The same verdict of
+    the same person again returns the decision that stands. Raises a `DecisionRefused` with a
+    sentence; then nothing was recorded.
     """
     reason = reason.strip()
     _check_words(verdict, reason)
@@ -66,18 +76,30 @@ def decide(
         if before is not None:
             return _again(before, verdict, digest)
         _check_may(gate, person, digest)
+        fact = typed.normal(typed_fact)
+        principal = eligibility.principal_of(gate, person)
+        if verdict == Decision.Verdict.APPROVE:
+            _check_tier(gate, person, fact)
         key = signing.key_for(
             signed,
             gate=gate,
             person=person,
-            tier=tier or signing.tier_of(gate),
+            tier=gate.tier,
             verdict=verdict,
-            on_behalf_of_id=None,
+            on_behalf_of_id=principal,
             reason=reason,
-            typed="",
+            typed=fact,
             origins=settings.PLACET_ORIGINS,
         )
-        decision = _record(gate, person, verdict, reason, signing.kept(signed, key))
+        decision = _record(
+            gate,
+            person,
+            verdict,
+            principal=principal,
+            reason=reason,
+            fact=fact,
+            kept=signing.kept(signed, key),
+        )
         seq = journal.append(
             gate.run_id,
             "decision.made",
@@ -97,11 +119,73 @@ def decide(
     return decision
 
 
+def look(gate: Gate, person: Any) -> None:
+    """Notes since when this person, who may decide, has had the request before them."""
+    if not Viewing.objects.filter(gate=gate, person=person).exists():
+        Viewing.objects.bulk_create(
+            [Viewing(tenant=gate.tenant, gate=gate, person=person)], ignore_conflicts=True
+        )
+
+
+def revoke(*, gate_id: UUID, tenant: str, person: Any, reason: str) -> Revocation:
+    """Takes this person's approval back, as long as the step has not been claimed.
+
+    Taken back already, it returns what stands. Raises a `DecisionRefused` with a sentence, of
+    which `TooLate` says that the step was claimed first; then nothing was recorded.
+    """
+    reason = reason.strip()
+    _check_length(reason)
+    if not reason:
+        raise ReasonRequired("Say why you take your approval back; the requester reads this.")
+    with transaction.atomic():
+        gate = Gate.objects.select_related("step").get(pk=gate_id, tenant=tenant)
+        Claim.objects.select_for_update(no_key=True).get(run_id=gate.run_id)
+        # The gate's lock, which the executor's claim takes as well: one of the two wins.
+        gate = Gate.objects.select_related("step").get(pk=gate_id)
+        approval = Decision.objects.filter(
+            gate=gate, person=person, verdict=Decision.Verdict.APPROVE
+        ).first()
+        if approval is None:
+            raise NotEligible("You have not approved this request, so nothing is to be taken back.")
+        before = Revocation.objects.filter(decision=approval).first()
+        if before is not None:
+            return before
+        _check_revocable(gate)
+        revocation = Revocation.objects.create(
+            decision=approval,
+            tenant=tenant,
+            reason=reason,
+            seal=seal_revocation(approval, reason),
+            revoked_at=timezone.now(),
+        )
+        seq = journal.append(
+            gate.run_id,
+            "approval.revoked",
+            {"gate": str(gate.id), "reason": reason},
+            position=gate.step.position,
+            actor=person.get_username(),
+        )
+        dispatch.hint("gates", gate.step_id)
+        dispatch.show(tenant, "gate", gate.id, seq)
+    return revocation
+
+
+def _check_revocable(gate: Gate) -> None:
+    if ClearanceUse.objects.filter(clearance__gate=gate).exists():
+        raise TooLate("Too late: the step has been claimed, so your approval is spent.")
+    if gate.status not in (Gate.Status.OPEN, Gate.Status.APPROVED):
+        raise GateClosed(f"This gate is {gate.get_status_display().lower()} already.")
+
+
 def _check_words(verdict: str, reason: str) -> None:
     if verdict not in Decision.Verdict.values:
-        raise DecisionRefused("A verdict is either approve or deny.")
-    if verdict == Decision.Verdict.DENY and not reason:
-        raise ReasonRequired("A denial needs a reason, so that the requester can act on it.")
+        raise DecisionRefused("A verdict is one of approve, deny and changes.")
+    if not reason and verdict in NEEDS_A_REASON:
+        raise ReasonRequired(NEEDS_A_REASON[Decision.Verdict(verdict)])
+    _check_length(reason)
+
+
+def _check_length(reason: str) -> None:
     if len(reason) > limits.MAX_REASON_CHARACTERS:
         raise ReasonRequired(
             f"The reason is {len(reason)} characters long; at most"
@@ -120,7 +204,7 @@ def _again(before: Decision, verdict: str, digest: str) -> Decision:
 def _check_may(gate: Gate, person: Any, digest: str) -> None:
     if gate.requester_id == person.pk:
         raise OwnRequest("You requested this run, so somebody else must decide.")
-    because = gates.why_not(gate, person)
+    because = eligibility.why_not(gate, person)
     if because and (gate.status != Gate.Status.OPEN or gate.expires_at <= database_now()):
         raise GateClosed(because)
     if because:
@@ -133,13 +217,42 @@ def _check_may(gate: Gate, person: Any, digest: str) -> None:
         raise DigestMismatch("The gate's own bytes and digest disagree; nothing was decided.")
 
 
-def _record(gate: Gate, person: Any, verdict: str, reason: str, kept: dict[str, Any]) -> Decision:
+def _check_tier(gate: Gate, person: Any, typed_fact: str) -> None:
+    """What the rule asks of an approval besides the person. A denial is never made harder."""
+    dwell = int(gate.consent.get("dwell_seconds", 0))
+    if dwell:
+        seen = Viewing.objects.filter(gate=gate, person=person).first()
+        passed = 0.0 if seen is None else (database_now() - seen.since).total_seconds()
+        if passed < dwell:
+            raise TooSoon(
+                f"This request is to be looked at for {dwell} seconds before it is approved;"
+                f" {dwell - int(passed)} are left. Nothing was recorded."
+            )
+    told = canonical.decode(bytes(gate.envelope))
+    if gate.tier in typed.TIERS and not typed.is_typed(told, typed_fact):
+        raise NotTyped(
+            f"Type {typed.wanted(told)}, exactly as the request has it; nothing was recorded."
+        )
+
+
+def _record(
+    gate: Gate,
+    person: Any,
+    verdict: str,
+    *,
+    principal: int | None,
+    reason: str,
+    fact: str,
+    kept: dict[str, Any],
+) -> Decision:
     return Decision.objects.create(
         tenant=gate.tenant,
         gate=gate,
         person=person,
+        on_behalf_of_id=principal,
         verdict=verdict,
         reason=reason,
+        typed=fact,
         digest=bytes(gate.digest),
         seal=seal(
             gate_id=gate.id,
@@ -147,16 +260,38 @@ def _record(gate: Gate, person: Any, verdict: str, reason: str, kept: dict[str, 
             verdict=verdict,
             digest=bytes(gate.digest),
             reason=reason,
+            typed_fact=fact,
+            on_behalf_of_id=principal,
         ),
         decided_at=timezone.now(),
         **kept,
     )
 
 
-def seal(*, gate_id: UUID, person_id: int, verdict: str, digest: bytes, reason: str) -> bytes:
+def seal(
+    *,
+    gate_id: UUID,
+    person_id: int,
+    verdict: str,
+    digest: bytes,
+    reason: str,
+    typed_fact: str = "",
+    on_behalf_of_id: int | None = None,
+) -> bytes:
     """The seal of a confirmed decision. Raises `DecisionRefused` without the key."""
-    words = hashlib.sha256(reason.encode()).hexdigest()
-    return _hmac(SEAL_TAG + f"{gate_id}|{person_id}|{verdict}|{words}|".encode() + digest)
+    principal = "" if on_behalf_of_id is None else str(on_behalf_of_id)
+    told = f"{gate_id}|{person_id}|{principal}|{verdict}|{_words(reason)}|{_words(typed_fact)}|"
+    return _hmac(SEAL_TAG + told.encode() + digest)
+
+
+def seal_revocation(approval: Decision, reason: str) -> bytes:
+    """The seal of an approval that is taken back. Raises `DecisionRefused` without the key."""
+    told = f"{approval.pk}|{approval.person_id}|{_words(reason)}"
+    return _hmac(REVOCATION_TAG + told.encode())
+
+
+def _words(said: str) -> str:
+    return hashlib.sha256(said.encode()).hexdigest()
 
 
 def seal_settlement(
@@ -167,25 +302,17 @@ def seal_settlement(
     Raises `SettlementRefused`.
     """
     gate = Gate.objects.filter(step=step).first()
-    if gate is not None and not gates.is_member(gate, person):
+    if gate is not None and not eligibility.is_member(gate, person):
         raise SettlementRefused(
             f"This is about money: only members of the group {gate.group!r} settle it."
         )
-    words = hashlib.sha256(reason.encode()).hexdigest()
+    words = _words(reason)
     told = hashlib.sha256(result or b"").hexdigest()
     message = f"{step.pk}|{step.attempt}|{person.pk}|{answer}|{words}|{told}"
     try:
         return _hmac(SETTLEMENT_TAG + message.encode())
     except DecisionRefused as refused:
         raise SettlementRefused(str(refused)) from None
-
-
-def _hmac(message: bytes) -> bytes:
-    if not settings.PLACET_SEAL_KEY:
-        raise DecisionRefused(
-            "This process has no seal key, so nobody can decide here; see `manage.py doctor`."
-        )
-    return hmac.new(bytes.fromhex(settings.PLACET_SEAL_KEY), message, hashlib.sha256).digest()
 
 
 def install_seal_key(key: bytes) -> None:

@@ -6,11 +6,12 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
+from approvals.models import Policy
 from runs import canonical
 from runs.models import Step
 
-TAG = b"placet/approval/v1\0"
-VERSION = 1
+TAG = b"placet/approval/v2\0"
+VERSION = 2
 
 # Sixteen words for each half of a byte; four of them read as a small sentence.
 _WORDS = [
@@ -33,17 +34,20 @@ def build(
     workflow: str,
     requester: str,
     requester_id: int,
-    policy_id: Any,
-    policy_name: str,
-    group: str,
-    quorum: int,
+    policy: Policy,
+    rule: int,
+    circumstances: dict[str, Any],
+    supersedes: str | None,
     not_before: datetime,
     expires_at: datetime,
     nonce: str,
-    money: dict[str, Any],
+    money: dict[str, Any] | None,
     arguments: dict[str, Any],
 ) -> bytes:
-    """The canonical bytes. `arguments` are what will be sent, not what was stored."""
+    """The canonical bytes. `arguments` are what will be sent, not what was stored; what is asked
+    for is read from the policy's own document, and `circumstances` are those it was decided by.
+    """
+    asks = policy.body["rules"][rule]
     return canonical.encode(
         {
             "v": VERSION,
@@ -60,10 +64,15 @@ def build(
             "key": step.key,
             "requester": requester,
             "requester_id": requester_id,
-            "policy": str(policy_id),
-            "policy_name": policy_name,
-            "group": group,
-            "quorum": quorum,
+            "policy": {
+                "id": str(policy.id),
+                "number": policy.number,
+                "digest": bytes(policy.digest).hex(),
+            },
+            "rule": {"index": rule, "name": asks["name"]},
+            "needs": asks["then"],
+            "circumstances": circumstances,
+            "supersedes": supersedes,
             "not_before": moment(not_before),
             "expires_at": moment(expires_at),
             "nonce": nonce,
@@ -82,9 +91,11 @@ def digest(envelope: bytes) -> bytes:
     return hashlib.sha256(TAG + bytes(envelope)).digest()
 
 
-def money_of(declaration: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """What a money step pays, read from its arguments by its declaration."""
+def money_of(declaration: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any] | None:
+    """What a step pays, read from its arguments by its declaration; None where it pays nothing."""
     names = declaration["money"]
+    if names is None:
+        return None
     currency = arguments[names["currency"]]
     return {
         "amount_minor": arguments[names["amount"]],

@@ -39,6 +39,18 @@ class ReasonRequired(DecisionRefused):
     """A denial needs a reason; a reason has a limit."""
 
 
+class NotTyped(DecisionRefused):
+    """The tier asks for a typed fact, and this is none of the request."""
+
+
+class TooSoon(DecisionRefused):
+    """The request has not been looked at for as long as its rule asks."""
+
+
+class TooLate(DecisionRefused):
+    """The step was claimed before the approval was taken back."""
+
+
 class PolicyRefused(ApprovalsError):
     """The policy cannot be published; nothing has changed."""
 
@@ -49,3 +61,23 @@ class SignatureRefused(DecisionRefused):
 
 class KeyRefused(ApprovalsError):
     """The key was not enrolled, or not revoked; nothing has changed."""
+
+
+class ReasonMissing(ApprovalsError):
+    """A reason is needed; a reason has a limit."""
+
+
+class ChangeRefused(ApprovalsError):
+    """The change was not proposed, or what was said of it not recorded; nothing has changed."""
+
+
+class FreezeRefused(ApprovalsError):
+    """Nothing was frozen."""
+
+
+class BreakGlassRefused(ApprovalsError):
+    """The glass was not broken, or its review not recorded."""
+
+
+class DelegationRefused(ApprovalsError):
+    """The delegation was not made or not revoked."""

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import logging
 import secrets
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
-from approvals import envelope, limits, policies
-from approvals.models import Clearance, Decision, Gate, Policy, Reviewer
-from runs import canonical, dispatch, forks, journal, transitions
+from approvals import asking, counting, envelope, freezes, limits, policies
+from approvals.asking import Asked, username
+from approvals.models import Clearance, Decision, Gate, Revocation
+from approvals.rules.evaluate import Kind
+from runs import canonical, dispatch, journal, transitions
 from runs.clock import database_now
 from runs.errors import ClaimMissed
 from runs.models import Step
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def keep(step_id: UUID) -> bool:
-    """Does what there is to do for one money step; False when there is nothing."""
+    """Does what there is to do for one step that waits for people; False when there is nothing."""
     is_kept = _keep(step_id)
     reach("committed:gate.kept")
     return is_kept
@@ -43,7 +43,7 @@ def _keep(step_id: UUID) -> bool:
         except ClaimMissed:
             return False
         step = Step.objects.select_related("run", "declaration").get(pk=step_id)
-        if not step.is_money:
+        if not step.needs_consent:
             return False
         gate = Gate.objects.select_for_update(no_key=True).filter(step=step).first()
         if gate is None:
@@ -52,59 +52,62 @@ def _keep(step_id: UUID) -> bool:
 
 
 def _open(step: Step) -> bool:
-    arguments = canonical.decode(step.arguments)
-    declaration = step.declaration
-    assert declaration is not None, (
-        "a money step has a declaration: see runs_step_effect_is_declared"
-    )
-    money = envelope.money_of(declaration.body, arguments)
-    policy = policies.first_match(policies.rules(step.tenant), tool=step.name, money=money)
-    because = policies.why_held(
-        policy, tool=step.name, money=money, requesters=forks.requesters_of(step.run_id)
-    )
-    if policy is None or because:
-        transitions.explain_hold(step.id, because)
+    asked = asking.ask(step)
+    if asked.because:
+        transitions.explain_hold(step.id, asked.because)
         return False
-    gate = _gate(step, policy, money, arguments)
+    if asked.outcome.kind == Kind.BLOCK:
+        error = {"kind": "Blocked", "message": asked.outcome.because}
+        transitions.deny(step.id, error, actor="gatekeeper")
+        return True
+    gate = _gate(step, asked)
     gate.save(force_insert=True)
     seq = journal.append(
         step.run_id,
         "gate.opened",
         {
             "gate": str(gate.id),
-            "policy": str(policy.id),
-            "quorum": policy.quorum,
+            "policy": str(gate.policy_id),
+            "rule": gate.rule_name,
             "digest": gate.digest.hex(),
         },
         position=step.position,
         actor="gatekeeper",
     )
-    transitions.explain_hold(step.id, _asked(policy))
+    gate.refresh_from_db()
+    transitions.explain_hold(step.id, _in_words(gate))
     dispatch.show(step.tenant, "gate", gate.id, seq)
     logger.info("gate %s is open for %s", gate.id, step.name)
+    if asked.outcome.kind == Kind.ALLOW:
+        _clear(gate, step)
     return True
 
 
-def _gate(step: Step, policy: Policy, money: dict[str, Any], arguments: dict[str, Any]) -> Gate:
+def _gate(step: Step, asked: Asked) -> Gate:
+    outcome, policy = asked.outcome, asked.policy
+    assert policy is not None and outcome.rule is not None and outcome.then is not None
     now = database_now()
-    expires_at = now + timedelta(seconds=policy.expires_after_seconds)
+    consent = outcome.then.get("consent", {})
+    seconds = consent.get("expires_after_seconds", limits.CLEARANCE_SECONDS)
+    expires_at = now + timedelta(seconds=seconds)
     requester_id = step.run.requested_by_id
     gate_id = uuid4()
+    former = _superseded(step)
     encoded = envelope.build(
         step=step,
         gate_id=gate_id,
         workflow=step.run.workflow,
-        requester=_username(requester_id),
+        requester=username(requester_id),
         requester_id=requester_id,
-        policy_id=policy.id,
-        policy_name=policy.name,
-        group=policy.group,
-        quorum=policy.quorum,
+        policy=policy,
+        rule=outcome.rule,
+        circumstances=asked.circumstances,
+        supersedes=None if former is None else str(former.id),
         not_before=now,
         expires_at=expires_at,
         nonce=secrets.token_hex(16),
-        money=money,
-        arguments=arguments,
+        money=asked.money,
+        arguments=asked.arguments,
     )
     return Gate(
         id=gate_id,
@@ -113,67 +116,137 @@ def _gate(step: Step, policy: Policy, money: dict[str, Any], arguments: dict[str
         run=step.run,
         requester_id=requester_id,
         policy=policy,
-        group=policy.group,
-        quorum=policy.quorum,
+        rule=outcome.rule,
+        rule_name=outcome.name,
+        needs=outcome.then,
+        supersedes=former,
         envelope=encoded,
         digest=envelope.digest(encoded),
         tool=step.name,
-        amount_minor=money["amount_minor"],
-        currency=money["currency"],
-        payee=money["payee"][:255],
-        payee_name=money["payee_name"][:255],
         opened_at=now,
         expires_at=expires_at,
+        **_listed(asked.money),
     )
 
 
-def _username(person_id: int) -> str:
-    """Read by its column: the gatekeeper may not see more of a person than that."""
-    people = get_user_model().objects.filter(pk=person_id)
-    return str(people.values_list("username", flat=True).get())
+def _listed(money: dict[str, Any] | None) -> dict[str, Any]:
+    if money is None:
+        return {}
+    return {
+        "amount_minor": money["amount_minor"],
+        "currency": money["currency"],
+        "payee": money["payee"][:255],
+        "payee_name": money["payee_name"][:255],
+    }
 
 
-def _asked(policy: Policy) -> str:
-    people = "person" if policy.quorum == 1 else "people"
-    return f"A gate is open: {policy.quorum} {people} of the group {policy.group!r} must consent."
+def _superseded(step: Step) -> Gate | None:
+    """The newest request of this run by this tool that people wanted changed, and that no other
+    has taken the place of; the votes there are void, for they were about other bytes."""
+    return (
+        Gate.objects.filter(
+            run=step.run,
+            tool=step.name,
+            status=Gate.Status.CHANGES_REQUESTED,
+            superseded_by=None,
+        )
+        .order_by("-closed_at")
+        .first()
+    )
+
+
+def _in_words(gate: Gate) -> str:
+    people = "person" if gate.quorum == 1 else "people"
+    return f"A gate is open: {gate.quorum} {people} of the group {gate.group!r} must consent."
 
 
 def _close(gate: Gate, step: Step) -> bool:
     """Closes an open gate on which the verdict is in; also a cleared step that came too late."""
     if gate.status == Gate.Status.APPROVED:
         return _lapse(gate, step)
-    if gate.status != Gate.Status.OPEN:
-        return False
-    if step.status != Step.Status.HELD:
+    if gate.status == Gate.Status.OPEN and step.status != Step.Status.HELD:
         return _end(gate, step, Gate.Status.WITHDRAWN)
+    return gate.status == Gate.Status.OPEN and _conclude(gate, step)
+
+
+def _conclude(gate: Gate, step: Step) -> bool:
     decisions = list(gate.decisions.all())
-    denials = [one for one in decisions if one.verdict == Decision.Verdict.DENY]
-    if denials:
-        denial = min(denials, key=lambda one: one.decided_at)
-        message = f"{_username(denial.person_id)} denied it: {denial.reason}"
-        _deny(gate, step, Gate.Status.DENIED, {"kind": "Denied", "message": message})
+    refusals = [one for one in decisions if one.verdict != Decision.Verdict.APPROVE]
+    if refusals:
+        _refuse(gate, step, min(refusals, key=lambda one: one.decided_at))
     elif gate.expires_at <= database_now():
         message = "Nobody consented in time, so it is refused."
         _deny(gate, step, Gate.Status.EXPIRED, {"kind": "Expired", "message": message})
-    elif len(_eligible_approvals(gate)) >= gate.quorum:
-        _clear(gate, step)
+    elif _is_enough(gate, decisions):
+        return _cool_off(gate, decisions) or _clear_unless_frozen(gate, step)
+    elif gate.clears_at is not None:
+        return _no_longer_cools(gate)
     else:
         return False
     return True
 
 
-def _eligible_approvals(gate: Gate) -> list[Decision]:
-    members = Reviewer.objects.filter(
-        tenant=gate.tenant, group=gate.group, person__is_active=True
-    ).values("person")
-    return list(
-        gate.decisions.filter(
-            verdict=Decision.Verdict.APPROVE, digest=gate.digest, person__in=members
-        ).exclude(person__in=forks.requesters_of(gate.run_id))
+def _is_enough(gate: Gate, decisions: list[Decision]) -> bool:
+    """Every signature is verified here before anything is cleared, and again in the executor."""
+    proven = counting.proven(
+        gate, decisions, digest=envelope.digest(bytes(gate.envelope)), at=database_now()
     )
+    return not counting.shortage_of(gate, proven)
 
 
-def _clear(gate: Gate, step: Step) -> None:
+def _clear_unless_frozen(gate: Gate, step: Step) -> bool:
+    """What is frozen stays held and says so; the sweep goes on with it after the thaw."""
+    because = freezes.why_frozen(gate)
+    if because:
+        transitions.explain_hold(step.id, f"{because} It goes on once it is thawed.")
+        return False
+    _clear(gate, step)
+    return True
+
+
+def _refuse(gate: Gate, step: Step, refusal: Decision) -> None:
+    who = username(refusal.person_id)
+    if refusal.verdict == Decision.Verdict.CHANGES:
+        error = {"kind": "ChangesRequested", "message": refusal.reason, "by": who}
+        return _deny(gate, step, Gate.Status.CHANGES_REQUESTED, error)
+    message = f"{who} denied it: {refusal.reason}"
+    _deny(gate, step, Gate.Status.DENIED, {"kind": "Denied", "message": message})
+    transaction.on_commit(lambda: _trip(gate), robust=True)
+    return None
+
+
+def _trip(gate: Gate) -> None:
+    """What the policy in force freezes by itself after so many denials."""
+    policy = policies.in_force(gate.tenant)
+    if policy is not None:
+        freezes.trip(gate.tenant, policy.body["freezes"], gate)
+
+
+def _cool_off(gate: Gate, decisions: list[Decision]) -> bool:
+    """Whether the approvals must still stand for a while; tells until when."""
+    seconds = gate.consent.get("cooling_off_seconds", 0)
+    if not seconds:
+        return False
+    clears_at = max(one.decided_at for one in decisions) + timedelta(seconds=seconds)
+    if clears_at <= database_now():
+        return False
+    if gate.clears_at != clears_at:
+        _show_cooling(gate, clears_at)
+    return True
+
+
+def _no_longer_cools(gate: Gate) -> bool:
+    """An approval was taken back while it cooled off: it waits for others again."""
+    _show_cooling(gate, None)
+    return True
+
+
+def _show_cooling(gate: Gate, clears_at: datetime | None) -> None:
+    Gate.objects.filter(pk=gate.pk, status=Gate.Status.OPEN).update(clears_at=clears_at)
+    dispatch.show(gate.tenant, "gate", gate.id, 0)
+
+
+def _clear(gate: Gate, step: Step) -> bool:
     clearance = Clearance.objects.create(
         tenant=gate.tenant,
         step=step,
@@ -182,7 +255,7 @@ def _clear(gate: Gate, step: Step) -> None:
         expires_at=database_now() + timedelta(seconds=limits.CLEARANCE_SECONDS),
     )
     transitions.clear(step.id, clearance.id, actor="gatekeeper")
-    _end(gate, step, Gate.Status.APPROVED)
+    return _end(gate, step, Gate.Status.APPROVED)
 
 
 def _deny(gate: Gate, step: Step, status: str, error: dict[str, str]) -> None:
@@ -191,22 +264,32 @@ def _deny(gate: Gate, step: Step, status: str, error: dict[str, str]) -> None:
 
 
 def _lapse(gate: Gate, step: Step) -> bool:
-    """A clearance that nobody used in time is refused, never stretched."""
-    clearance = Clearance.objects.filter(gate=gate).first()
-    if clearance is None or clearance.expires_at > database_now() or step.attempt > 0:
+    """A clearance that nobody used in time is refused, never stretched; so is one of which an
+    approval was taken back before the step was claimed."""
+    if step.status != Step.Status.READY or step.attempt > 0:
         return False
-    message = "It was cleared, but not started before the clearance ended."
+    revocation = Revocation.objects.filter(decision__gate=gate).order_by("revoked_at").first()
+    clearance = Clearance.objects.filter(gate=gate).first()
+    if revocation is not None:
+        who = username(revocation.decision.person_id)
+        message = f"{who} took the approval back: {revocation.reason}"
+        error = {"kind": "Revoked", "message": message}
+    elif clearance is not None and clearance.expires_at <= database_now():
+        message = "It was cleared, but not started before the clearance ended."
+        error = {"kind": "Expired", "message": message}
+    else:
+        return False
     try:
-        transitions.deny(step.id, {"kind": "Expired", "message": message}, actor="gatekeeper")
+        transitions.deny(step.id, error, actor="gatekeeper")
     except ClaimMissed:
         return False
+    if revocation is not None:
+        _end(gate, step, Gate.Status.REVOKED, was=Gate.Status.APPROVED)
     return True
 
 
-def _end(gate: Gate, step: Step, status: str) -> bool:
-    count = Gate.objects.filter(pk=gate.pk, status=Gate.Status.OPEN).update(
-        status=status, closed_at=Now()
-    )
+def _end(gate: Gate, step: Step, status: str, was: str = Gate.Status.OPEN) -> bool:
+    count = Gate.objects.filter(pk=gate.pk, status=was).update(status=status, closed_at=Now())
     if count != 1:
         raise ClaimMissed(f"The gate {gate.pk} is closed already.")
     body = {"gate": str(gate.id), "status": str(status)}
@@ -222,54 +305,3 @@ def envelope_of(gate: Gate) -> dict[str, Any]:
     """What the gate asks about, from the very bytes that are signed."""
     decoded: dict[str, Any] = canonical.decode(gate.envelope)
     return decoded
-
-
-def why_not(gate: Gate, person: Any) -> str:
-    """Why this person may not decide at this gate, in words; empty when they may."""
-    if gate.status != Gate.Status.OPEN:
-        return f"This gate is {gate.get_status_display().lower()}; nothing is left to decide."
-    if gate.expires_at <= database_now():
-        return "The time of this gate is over."
-    if person.pk in forks.requesters_of(gate.run_id):
-        what = (
-            "this run" if gate.requester_id == person.pk else "a run that this one was forked from"
-        )
-        return f"You requested {what}, so somebody else must decide."
-    if not is_member(gate, person):
-        return f"Only members of the group {gate.group!r} decide here."
-    if gate.decisions.filter(person=person).exists():
-        return "You have decided already; one person has one vote."
-    return ""
-
-
-def is_member(gate: Gate, person: Any) -> bool:
-    """Whether this person is in the group that the gate asks, still with us, and none of those
-    who requested what it is about."""
-    return bool(
-        person.tenant == gate.tenant
-        and person.pk not in forks.requesters_of(gate.run_id)
-        and Reviewer.objects.filter(
-            tenant=gate.tenant, group=gate.group, person=person, person__is_active=True
-        ).exists()
-    )
-
-
-def is_asked(person: Any) -> Q:
-    """For lists of gates of the person's tenant: those that `why_not` would leave to this
-    person, so far as they are open and in time (`is_live`)."""
-    groups = Reviewer.objects.filter(
-        tenant=person.tenant, person=person, person__is_active=True
-    ).values("group")
-    voted = Decision.objects.filter(tenant=person.tenant, gate=OuterRef("pk"), person=person)
-    # What costs least stands first; whom a fork goes back to is looked up for what is left.
-    return (
-        Q(tenant=person.tenant, group__in=groups)
-        & ~Q(requester=person)
-        & ~Q(Exists(voted))
-        & ~Q(forks.RequestedBy("run_id", person.pk))
-    )
-
-
-def is_live() -> Q:
-    """Open, and not past its time (the gatekeeper closes it a moment later)."""
-    return Q(status=Gate.Status.OPEN, expires_at__gt=Now())

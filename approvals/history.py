@@ -100,6 +100,8 @@ class History:
 def history_of(gate: Gate) -> History:
     """What the tenant's rows say about this gate, in two statements; the gate has its step."""
     told = envelope_of(gate)
+    if told["money"] is None:
+        return History(tool=told["tool"], facts=(), comparison=None, among=0)
     found = figures_of(gate, told)
     among = limits.HISTORY_GATES if found["closed"].count >= limits.HISTORY_GATES else 0
     facts = _facts(gate, told["money"], found, among)

@@ -1,57 +1,97 @@
-"""Policies: which rule a payment meets. The first that matches decides; none, no clearance."""
+"""The policy of a tenant: its versions, and who puts one into force."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from approvals import limits
+from approvals import limits, quorum
 from approvals.errors import PolicyRefused
-from approvals.models import Policy, Reviewer
+from approvals.models import Policy
+from approvals.quorum import Voice
+from approvals.rules.document import normalise
+from runs import canonical
 from runs.canonical import CURRENCIES
 from runs.limits import MAX_AMOUNT_MINOR
 
+TAG = b"placet/policy/v1\0"
+EMPTY: dict[str, Any] = {"v": 1, "rules": [], "lists": {}, "freezes": []}
 
-def rules(tenant: str) -> list[Policy]:
+
+def in_force(tenant: str) -> Policy | None:
+    """The version that decides now; without one, everything that waits for people is held."""
+    return Policy.objects.filter(tenant=tenant, retired_at=None).first()
+
+
+def lock(tenant: str) -> None:
+    """Requests of a tenant are evaluated one after the other until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('placet.policy'), hashtext(%s))", [tenant]
+        )
+
+
+def rules(tenant: str) -> list[dict[str, Any]]:
     """The rules in force, in the order in which they are tried."""
-    return list(Policy.objects.filter(tenant=tenant, retired_at=None).order_by("position"))
+    policy = in_force(tenant)
+    return [] if policy is None else list(policy.body["rules"])
 
 
-def first_match(candidates: list[Policy], *, tool: str, money: dict[str, Any]) -> Policy | None:
-    """The first rule for this tool, currency and amount."""
-    for policy in candidates:
-        if (
-            policy.tool == tool
-            and policy.currency == money["currency"]
-            and policy.above_minor < money["amount_minor"] <= policy.up_to_minor
-        ):
-            return policy
-    return None
+def publish(*, tenant: str, document: dict[str, Any]) -> Policy:
+    """Puts a document, in its normal form, into force in the place of the one before it.
 
-
-def why_held(
-    policy: Policy | None, *, tool: str, money: dict[str, Any], requesters: set[int]
-) -> str:
-    """Why no gate can be opened, in words; empty when one can."""
-    if policy is None:
-        return (
-            f"No policy covers {tool} of {money['amount_minor']} {money['currency']} minor units,"
-            " so nobody may clear it."
+    Gates keep the version that opened them. For the owner's role, and for the gatekeeper with
+    a change that two admins have agreed to.
+    """
+    encoded = canonical.encode(document)
+    with transaction.atomic():
+        Policy.objects.filter(tenant=tenant, retired_at=None).update(retired_at=Now())
+        last = Policy.objects.filter(tenant=tenant).aggregate(last=Max("number"))["last"] or 0
+        return Policy.objects.create(
+            tenant=tenant, number=last + 1, document=encoded, digest=digest(encoded)
         )
-    eligible = (
-        Reviewer.objects.filter(tenant=policy.tenant, group=policy.group, person__is_active=True)
-        .exclude(person_id__in=requesters)
-        .count()
-    )
-    if eligible < policy.quorum:
-        return (
-            f"The policy {policy.name!r} asks for {policy.quorum} of the group {policy.group!r},"
-            f" in which {eligible} may decide about this request."
+
+
+def check(tenant: str, document: dict[str, Any]) -> None:
+    """What is looked at before a document is proposed, and again before it is put into force.
+
+    Raises `PolicyRefused`: it has no normal form, or a rule in it that nobody could satisfy.
+    """
+    if normalise(document) != document:
+        raise PolicyRefused("The policy does not have its normal form.")
+    for rule in document["rules"]:
+        missing = quorum.shortage(rule["then"], _people(tenant, rule["then"]))
+        if "block" not in rule["then"] and missing:
+            have, need = missing.split("/")
+            raise PolicyRefused(
+                f"The rule {rule['name']!r} asks for {need} of"
+                f" {quorum.asked_in_words(rule['then'])}, where there are {have}: nobody could"
+                " satisfy it."
+            )
+
+
+def _people(tenant: str, needs: dict[str, Any]) -> list[Voice]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT human, thresholds FROM approvals_askable(%s, NULL, %s)",
+            [tenant, json.dumps(needs)],
         )
-    return ""
+        return [Voice(human=human, thresholds=frozenset(fits)) for human, fits in cursor]
+
+
+def carry_out(tenant: str, document: dict[str, Any]) -> None:
+    """Publishes it, for the gatekeeper within a change: the database refuses it outside of one."""
+    publish(tenant=tenant, document=document)
+
+
+def digest(document: bytes) -> bytes:
+    """SHA-256 over the domain tag and the canonical document."""
+    return hashlib.sha256(TAG + document).digest()
 
 
 def publish_policy(
@@ -65,8 +105,12 @@ def publish_policy(
     group: str,
     quorum: int,
     expires_after_seconds: int,
+    **consent: Any,
 ) -> Policy:
-    """Puts a rule into force behind those that there are. Raises `PolicyRefused`."""
+    """Publishes a version with one more rule, behind those that there are: payments by this
+    tool, in this currency and band, need so many of this group. `consent` may say more of what
+    is asked for (such as its tier). Raises `PolicyRefused`.
+    """
     if currency not in CURRENCIES:
         raise PolicyRefused(f"{currency!r} is not an ISO 4217 currency.")
     if not 0 <= above_minor < up_to_minor <= MAX_AMOUNT_MINOR:
@@ -80,30 +124,46 @@ def publish_policy(
         raise PolicyRefused(f"A gate stays open from 1 to {limits.MAX_EXPIRY_SECONDS} seconds.")
     if not name.strip() or not tool.strip() or not group.strip():
         raise PolicyRefused("A policy needs a name, a tool and a group of reviewers.")
-    with transaction.atomic():
-        last = rules_position(tenant)
-        return Policy.objects.create(
-            tenant=tenant,
-            position=last + 1,
-            name=name,
-            tool=tool,
-            currency=currency,
-            above_minor=above_minor,
-            up_to_minor=up_to_minor,
-            group=group,
-            quorum=quorum,
-            expires_after_seconds=expires_after_seconds,
-        )
+    band = {"currency": currency, "above_minor": above_minor, "up_to_minor": up_to_minor}
+    threshold = {
+        "name": group,
+        "group": group,
+        "role": None,
+        "count": quorum,
+        "member_for_seconds": 0,
+    }
+    asked = {
+        "tier": "confirm",
+        "mode": "all",
+        "thresholds": [threshold],
+        "expires_after_seconds": expires_after_seconds,
+        "remind_after_seconds": 0,
+        "escalation": None,
+        "cooling_off_seconds": 0,
+        "dwell_seconds": 0,
+    }
+    rule = {
+        "name": name,
+        "when": {"tools": [tool], "amounts": [band]},
+        "then": {"consent": asked | consent},
+    }
+    return add_rule(tenant, rule)
 
 
-def rules_position(tenant: str) -> int:
-    """The position of the last rule that the tenant ever had; 0 for none."""
-    last = Policy.objects.filter(tenant=tenant).aggregate(last=Max("position"))["last"]
-    return last or 0
+def add_rule(tenant: str, rule: dict[str, Any]) -> Policy:
+    """Publishes a version with one more rule at the end. Raises `PolicyRefused`."""
+    policy = in_force(tenant)
+    document = EMPTY if policy is None else policy.body
+    if any(other["name"] == rule["name"] for other in document["rules"]):
+        raise PolicyRefused(f"The policy has a rule {rule['name']!r} already.")
+    return publish(tenant=tenant, document=document | {"rules": [*document["rules"], rule]})
 
 
-def retire_policy(policy: Policy) -> None:
-    """Takes a rule out of force; gates that it opened keep it. Raises `PolicyRefused`."""
-    count = Policy.objects.filter(pk=policy.pk, retired_at=None).update(retired_at=Now())
-    if count != 1:
-        raise PolicyRefused(f"The policy {policy.name!r} is retired already.")
+def remove_rule(tenant: str, name: str) -> Policy:
+    """Publishes a version without this rule. Raises `PolicyRefused`."""
+    policy = in_force(tenant)
+    document = EMPTY if policy is None else policy.body
+    left = [rule for rule in document["rules"] if rule["name"] != name]
+    if len(left) == len(document["rules"]):
+        raise PolicyRefused(f"The policy has no rule {name!r}.")
+    return publish(tenant=tenant, document=document | {"rules": left})

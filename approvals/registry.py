@@ -14,13 +14,15 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from approvals import decisions, limits, signatures
+from approvals import limits, signatures
 from approvals.enrolment import Enrolment, introduction_challenge, verify_enrolment
 from approvals.errors import DecisionRefused, KeyRefused, SignatureRefused
 from approvals.keys import may_sign, public_key_of
 from approvals.models import Key, KeyRequest, KeyRevocation
+from approvals.seals import hmac_of
 from approvals.signatures import Answer
 from runs import dispatch
 from runs.clock import database_now
@@ -119,10 +121,27 @@ def revoke_key(*, key: Key, person: Any, reason: str = "") -> KeyRevocation:
     )
 
 
-def vouch(key_id: UUID) -> bool:
-    """Ends the waiting time of a key, for the gatekeeper once two admins have said so."""
-    vouched = Key.objects.filter(pk=key_id, vouched_at__isnull=True, revocation__isnull=True)
-    return vouched.update(vouched_at=Now()) == 1
+def vouching(key: Key) -> dict[str, Any]:
+    """What a change says that vouches for a key."""
+    return {"key": str(key.pk), "name": key.name, "person": key.person.get_username()}
+
+
+def check_vouching(tenant: str, body: dict[str, Any]) -> None:
+    """Raises `KeyRefused` where nothing is to be vouched for."""
+    if not _waiting(tenant, body).exists():
+        raise KeyRefused("There is no such key, or it does not wait any more, or was revoked.")
+
+
+def carry_out_vouching(tenant: str, body: dict[str, Any]) -> None:
+    """Ends the waiting time of a key; for the gatekeeper, within a change: the database refuses
+    it outside of one."""
+    _waiting(tenant, body).update(vouched_at=Now())
+
+
+def _waiting(tenant: str, body: dict[str, Any]) -> QuerySet[Key]:
+    return Key.objects.filter(
+        tenant=tenant, pk=body["key"], vouched_at__isnull=True, revocation__isnull=True
+    )
 
 
 def seal_request(request: KeyRequest) -> bytes:
@@ -214,6 +233,6 @@ def _words(told: bytes | memoryview) -> str:
 
 def _sealed(told: str, tag: bytes) -> bytes:
     try:
-        return decisions._hmac(tag + told.encode())
+        return hmac_of(tag + told.encode())
     except DecisionRefused as refused:
         raise KeyRefused(str(refused)) from None

@@ -8,7 +8,11 @@ APPEND_ONLY = [
     "approvals_decision",
     "approvals_clearance",
     "approvals_clearanceuse",
+    "approvals_revocation",
+    "approvals_viewing",
     "approvals_keyrevocation",
+    *("approvals_changevoice", "approvals_breakglass", "approvals_breakglassconfirmation"),
+    "approvals_breakglassreview",
 ]
 
 _READ = {
@@ -20,9 +24,18 @@ _READ = {
         "approvals_decision",
         "approvals_clearance",
         "approvals_clearanceuse",
+        "approvals_revocation",
+        "approvals_viewing",
         "approvals_keyrequest",
         "approvals_key",
         "approvals_keyrevocation",
+        "approvals_change",
+        "approvals_changevoice",
+        "approvals_freeze",
+        "approvals_breakglass",
+        "approvals_breakglassconfirmation",
+        "approvals_breakglassreview",
+        "approvals_delegation",
     )
 }
 
@@ -31,18 +44,35 @@ GRANTS: Grants = {
     | {
         "approvals_decision": [
             "SELECT",
-            "INSERT (id, tenant, gate_id, person_id, verdict, reason, digest, method, seal,"
-            " key_id, client_data, authenticator_data, signature, decided_at, writer)",
+            "INSERT (id, tenant, gate_id, person_id, on_behalf_of_id, verdict, reason, typed,"
+            " digest, method, seal, key_id, client_data, authenticator_data, signature, decided_at,"
+            " writer)",
         ],
+        "approvals_revocation": [
+            "SELECT",
+            "INSERT (decision_id, tenant, reason, seal, revoked_at, writer)",
+        ],
+        "approvals_viewing": ["SELECT", "INSERT (tenant, gate_id, person_id, since)"],
         "approvals_keyrequest": ["SELECT", "INSERT"],
         "approvals_keyrevocation": ["SELECT", "INSERT"],
+        "approvals_change": ["SELECT", "INSERT"],
+        "approvals_changevoice": ["SELECT", "INSERT"],
+        "approvals_freeze": ["SELECT", "INSERT"],
+        "approvals_breakglass": ["SELECT", "INSERT"],
+        "approvals_breakglassconfirmation": ["SELECT", "INSERT"],
+        "approvals_breakglassreview": ["SELECT", "INSERT"],
+        "approvals_delegation": ["SELECT", "INSERT", "UPDATE (revoked_at)"],
     },
     "placet_gatekeeper": _READ
     | {
-        "approvals_gate": ["SELECT", "INSERT", "UPDATE (status, closed_at)"],
+        "approvals_gate": ["SELECT", "INSERT", "UPDATE (status, closed_at, clears_at)"],
         "approvals_clearance": ["SELECT", "INSERT"],
         "approvals_keyrequest": ["SELECT", "UPDATE (refused_because)"],
         "approvals_key": ["SELECT", "INSERT", "UPDATE (vouched_at)"],
+        "approvals_change": ["SELECT", "UPDATE (status, error)"],
+        "approvals_reviewer": ["SELECT", "INSERT", "DELETE"],
+        "approvals_policy": ["SELECT", "INSERT", "UPDATE (retired_at)"],
+        "approvals_freeze": ["SELECT", "INSERT", "UPDATE (lifted_at, lifted_by_id)"],
         "console_user": ["SELECT (id, username, tenant, is_active)"],
     },
     "placet_executor": {
@@ -53,9 +83,29 @@ GRANTS: Grants = {
             "approvals_decision",
             "approvals_clearance",
             "approvals_clearanceuse",
+            "approvals_revocation",
             "approvals_key",
             "approvals_keyrevocation",
         )
     },
     "placet_auditor": _READ,
 }
+
+FUNCTIONS = {
+    "placet_web": [
+        "approvals_frozen(text, text, text, text)",
+        "approvals_is_member(approvals_gate, bigint)",
+        "approvals_principal_of(approvals_gate, bigint)",
+        "approvals_requested_before(uuid, bigint)",
+        "approvals_fitting(uuid)",
+        "approvals_askable(text, uuid, jsonb)",
+    ],
+    "placet_gatekeeper": [
+        "approvals_fitting(uuid)",
+        "approvals_askable(text, uuid, jsonb)",
+        "approvals_frozen(text, text, text, text)",
+        "approvals_change_voices(approvals_change)",
+    ],
+    "placet_executor": ["approvals_fitting(uuid)"],
+}
+"""What may be asked of the locks themselves, by name and arguments; all else is theirs alone."""

@@ -30,7 +30,7 @@ class Signed:
 
 def tier_of(gate: Gate) -> str:
     """What this gate asks of an approval."""
-    return "confirm"
+    return gate.tier
 
 
 def needs_key(tier: str, verdict: str) -> bool:

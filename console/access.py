@@ -30,7 +30,7 @@ from django.db.models import (
 from django.db.models.functions import Cast, Concat
 from django.utils.dateparse import parse_datetime
 
-from approvals.gates import is_asked, is_live
+from approvals.eligibility import is_asked, is_live
 from approvals.models import Decision, Gate, Policy
 from console.models import AuditEntry, User
 from console.roles import may
@@ -228,10 +228,10 @@ def decisions_of(person: User) -> QuerySet[Decision]:
 
 
 def tools_of(person: User) -> list[str]:
-    """The tools that any policy of the tenant has been about: no gate is about another."""
+    """The tools that the policy in force names: what else there are gates for is rare."""
     require(person, "gates.view")
-    rules = Policy.objects.filter(tenant=person.tenant).order_by("tool")
-    return list(rules.values_list("tool", flat=True).distinct())
+    named = Policy.objects.filter(tenant=person.tenant, retired_at=None)
+    return sorted({tool for tools in named.values_list("tools", flat=True) for tool in tools})
 
 
 def page_of(

@@ -113,7 +113,7 @@ def start_sweepers(sender: Any = None, **_: Any) -> None:
 
 def sweeps_of(process: str) -> tuple[str, list[Any]]:
     """What a process looks for by itself, and the name of that; nothing for web."""
-    from approvals import tasks
+    from approvals import changes, tasks
     from runs import children, completions, overdue, recovery, schedules, settlements
     from runs.sweeper import Seldom
 
@@ -137,7 +137,8 @@ def sweeps_of(process: str) -> tuple[str, list[Any]]:
         ]
     if process == "gatekeeper":
         lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)
-        return "gates", [tasks.sweep_due_gates, tasks.sweep_key_requests, lost]
+        sweeps = [tasks.sweep_due_gates, tasks.sweep_key_requests, changes.sweep, lost]
+        return "gates", sweeps
     return process, []
 
 

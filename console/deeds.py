@@ -23,7 +23,7 @@ from runs.lifecycle import start_run
 from runs.models import Claim, Run, Settlement, Signal
 from runs.settlements import settle as settle_step
 
-Verdict = Literal["approve", "deny"]
+Verdict = Literal["approve", "deny", "changes"]
 Answer = Literal["happened", "did_not_happen", "retry", "retry_with", "skip", "undo", "give_up"]
 Verb = bulk.Verb
 """What people may ask of a run under way: to be paused, resumed, cancelled, terminated."""
@@ -248,12 +248,14 @@ def decide_at_gate(
     verdict: Verdict,
     reason: str,
     digest: str,
+    typed: str = "",
     signed: Signed | None = None,
     request: HttpRequest | None = None,
 ) -> Decision:
     """Record this person's verdict over the digest that they saw, given in hexadecimal.
 
-    `signed` is what a key of theirs answered, where the gate's tier asks for one.
+    `signed` is what a key of theirs answered, and `typed` the fact that they typed, where the
+    gate's tier asks for them.
     Raises `access.Forbidden`, `access.NotFound` and `approvals.errors.DecisionRefused`.
     """
     gate = access.access_gate_by_id(person, gate_id, right="gates.decide")
@@ -268,6 +270,7 @@ def decide_at_gate(
             verdict=verdict,
             reason=reason,
             digest=digest,
+            typed_fact=typed,
             signed=signed,
         )
         if not was_decided:

@@ -83,9 +83,7 @@ def functions() -> str:
         runs.guards.SQL
         + runs.guards.SETTLEMENT_SQL
         + runs.guards.TALK_SQL
-        + approvals.locks.SQL
-        + approvals.locks.SETTLEMENT
-        + approvals.locks.KEYS
+        + approvals.locks.FUNCTIONS
         + guards.SQL
     )
 
@@ -101,6 +99,9 @@ def apply(using: str = "default") -> None:
             cursor.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
             cursor.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
             _grant(cursor, role, tables)
+            cursor.execute(f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM {role}")
+            for function in approvals.rights.FUNCTIONS.get(role, ()):
+                cursor.execute(f"GRANT EXECUTE ON FUNCTION {function} TO {role}")
 
 
 def _grant(cursor: Any, role: str, tables: dict[str, list[str]]) -> None:

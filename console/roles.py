@@ -39,6 +39,12 @@ RIGHTS: dict[str, frozenset[str]] = {
     "audit.view": frozenset({AUDITOR, ADMIN}),
     "tokens.view": frozenset({ADMIN}),
     "tokens.write": frozenset({ADMIN}),
+    "safeguards.view": _EVERYBODY,
+    "changes.decide": frozenset({ADMIN}),
+    "freezes.make": frozenset({OPERATOR, REVIEWER, ADMIN}),
+    "breakglass.open": frozenset({REVIEWER, ADMIN}),
+    "breakglass.review": frozenset({REVIEWER, AUDITOR, ADMIN}),
+    "delegations.make": frozenset({REVIEWER}),
 }
 
 

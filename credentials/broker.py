@@ -125,7 +125,7 @@ def _refusals(claimed: ClaimedStep, step: Step | None) -> Iterator[str]:
     declared = step.declaration.body.get("secret") if step.declaration else ""
     if not declared or declared != claimed.secret:
         yield f"The tool {step.name} does not declare the secret {claimed.secret!r}."
-    if step.is_money and step.clearance_id is None:
+    if step.needs_consent and step.clearance_id is None:
         yield "The step moves money and has no clearance."
     if step.clearance_id != claimed.clearance_id:
         yield "The claim names another clearance than the step."

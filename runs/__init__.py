@@ -2,6 +2,7 @@
 
 from runs.declare import Money, tool, workflow
 from runs.errors import (
+    ChangesRequested,
     Denied,
     InvalidArguments,
     Refusal,
@@ -15,6 +16,7 @@ from runs.retries import Retry
 
 __all__ = [
     "CannotSay",
+    "ChangesRequested",
     "Denied",
     "DidNotHappen",
     "Happened",

@@ -45,6 +45,9 @@ logger = logging.getLogger(__name__)
 FINISH_SECONDS = 0.2
 """How long between two tries to record an outcome while the database is away."""
 
+_refused: dict[UUID, str] = {}
+"""What the database said of steps that it let nobody claim."""
+
 NEXT_DUE = f"""
     SELECT s.id FROM runs_step s JOIN runs_run r ON r.id = s.run_id
     WHERE s.status = 'ready' AND s.is_remote AND s.id <> ALL(%s)
@@ -102,7 +105,7 @@ def execute(step_id: UUID) -> bool:
     except DatabaseError as error:
         if not isinstance(error.__cause__, RaiseException):
             raise
-        logger.error("refused by the database: step %s: %s", step_id, error)
+        _put_off(step_id, error)
         return False
     held = Held("step", step_id, fence)
 
@@ -119,6 +122,18 @@ def execute(step_id: UUID) -> bool:
     except Overrun:
         logger.error("step %s attempt %d came back too late.", step_id, number)
     return True
+
+
+def _put_off(step_id: UUID, refusal: DatabaseError) -> None:
+    """A claim that a lock refuses may be had later (what froze it is thawed), so it is tried
+    again after a while, and said once: neither processor nor log is filled by asking."""
+    said = str(refusal).partition("\n")[0]
+    transitions.put_off_start(step_id, seconds=limits.REFUSED_SECONDS)
+    if _refused.get(step_id) != said:
+        logger.error("refused by the database: step %s: %s", step_id, said)
+    if len(_refused) >= limits.REFUSED_KEPT:
+        _refused.clear()
+    _refused[step_id] = said
 
 
 def _totals() -> dict[str, float]:

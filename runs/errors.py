@@ -166,3 +166,10 @@ class TimedOut(StepError):
 
 class Denied(StepError):
     """People refused the step, or nobody consented in time. Nothing happened."""
+
+
+class ChangesRequested(Denied):
+    """A person wants the call changed; the message is what they want. Nothing happened.
+
+    A call of the same tool with other arguments is a new step, about which people decide anew.
+    """

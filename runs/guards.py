@@ -44,10 +44,12 @@ CREATE FUNCTION runs_guard_step() RETURNS trigger LANGUAGE plpgsql SECURITY DEFI
     SET search_path = public, pg_temp AS $$
 BEGIN
     IF (NEW.id, NEW.tenant, NEW.run_id, NEW.position, NEW.kind, NEW.name, NEW.effect,
-        NEW.is_money, NEW.is_remote, NEW.arguments, NEW.digest, NEW.key, NEW.created_at)
+        NEW.is_money, NEW.is_remote, NEW.needs_consent, NEW.arguments, NEW.digest, NEW.key,
+        NEW.created_at)
         IS DISTINCT FROM
        (OLD.id, OLD.tenant, OLD.run_id, OLD.position, OLD.kind, OLD.name, OLD.effect,
-        OLD.is_money, OLD.is_remote, OLD.arguments, OLD.digest, OLD.key, OLD.created_at)
+        OLD.is_money, OLD.is_remote, OLD.needs_consent, OLD.arguments, OLD.digest, OLD.key,
+        OLD.created_at)
        OR NEW.declaration_id IS DISTINCT FROM OLD.declaration_id THEN
         RAISE EXCEPTION 'step bytes: what a step is cannot be changed after it was declared';
     END IF;
@@ -126,6 +128,8 @@ BEGIN
         IS DISTINCT FROM (declared.tool, declared.body->>'effect', declared.is_money) THEN
         RAISE EXCEPTION 'step declaration: the step is not what its tool was declared to be';
     END IF;
+    -- Money always waits for people; that others do, another room may have said before this.
+    NEW.needs_consent := NEW.needs_consent OR NEW.is_money;
     IF NEW.attempt <> 0 OR NEW.failures <> 0 OR NEW.result IS NOT NULL THEN
         RAISE EXCEPTION 'step birth: a step begins with nothing done';
     END IF;
@@ -139,7 +143,8 @@ BEGIN
         -- that nobody decided on in time is asked for again when a person has resumed the run.
         IF (FOUND OR NEW.position < 1000000) AND NOT (
             NEW.position >= 1000000 AND before.status = 'denied'
-            AND before.error->>'kind' <> 'Denied' AND before.name = NEW.name
+            AND before.error->>'kind' NOT IN ('Denied', 'ChangesRequested', 'Blocked')
+            AND before.name = NEW.name
             AND before.arguments = NEW.arguments AND EXISTS (
                 SELECT FROM runs_event WHERE run_id = NEW.run_id AND kind = 'run.resumed'
                     AND at > before.finished_at)) AND (
@@ -152,7 +157,7 @@ BEGIN
         END IF;
     END IF;
     IF NEW.is_remote AND NEW.status NOT IN ('held', 'ready')
-        OR NEW.is_money AND NEW.status <> 'held' THEN
+        OR NEW.needs_consent AND NEW.status <> 'held' THEN
         RAISE EXCEPTION 'step birth: a step of the executor cannot begin as %', NEW.status;
     END IF;
     RETURN NEW;

@@ -27,7 +27,15 @@ from runs import (
     transitions,
 )
 from runs.declare import Tool
-from runs.errors import Denied, InvalidArguments, Refused, StepError, StepFailed, TimedOut
+from runs.errors import (
+    ChangesRequested,
+    Denied,
+    InvalidArguments,
+    Refused,
+    StepError,
+    StepFailed,
+    TimedOut,
+)
 from runs.journal import Entry
 from runs.leaving import Parked, Stopped
 from runs.slice import Slice
@@ -348,7 +356,9 @@ def answer(entry: Entry) -> Outcome:
         return (canonical.decode(journal.result_of(entry)),)
     error = entry.error or {"kind": entry.status, "message": f"{entry.name} was {entry.status}."}
     kinds: dict[str, type[StepError]] = {"TimedOut": TimedOut}
-    kind = Denied if entry.status == "denied" else kinds.get(error["kind"], StepFailed)
+    kind = kinds.get(error["kind"], StepFailed)
+    if entry.status == "denied":
+        kind = ChangesRequested if error["kind"] == "ChangesRequested" else Denied
     return kind(error["message"], step=entry.name, kind=error["kind"])
 
 

@@ -155,3 +155,9 @@ SCHEDULES_A_PASS = 50
 
 TICKS_A_PASS = 100
 """Ticks of one schedule that one pass of a sweep decides on."""
+
+REFUSED_SECONDS = 10
+"""How long a step is put off whose claim the database refused, for instance while it is frozen."""
+
+REFUSED_KEPT = 1_000
+"""Such refusals that an executor remembers, so that each is logged once."""

@@ -120,7 +120,7 @@ def proven(step: Step) -> tuple[Tool, dict[str, Any]]:
         ) from error
     if digest != bytes(step.digest):
         raise ConsentMismatch(f"The arguments of {step.name} are not those that were declared.")
-    if tool.money is not None:
+    if step.needs_consent or tool.money is not None:
         if _verifier is None:
             raise ConsentMismatch(
                 "Nothing is plugged in that could prove consent; nothing was sent."

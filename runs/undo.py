@@ -30,6 +30,8 @@ BEGUN = (
     Step.Status.IN_DOUBT,
 )
 GIVEN_UP = (Settlement.Answer.GIVE_UP, Settlement.Answer.UNDO)
+NOES = ("Denied", "ChangesRequested", "Blocked")
+"""The kinds of refusals that are an answer, and not only that nobody answered in time."""
 ASKED = "UndoAsked"
 """The kind of the error of a step that people settled with `undo`."""
 
@@ -193,7 +195,7 @@ def _not_made(run: Run, step: Step, made: Step, tool: Tool) -> str:
 
 def _is_final(made: Step) -> bool:
     """Whether people said no; silence and failures are none, and can be tried again."""
-    is_a_no = made.status == Step.Status.DENIED and (made.error or {}).get("kind") == "Denied"
+    is_a_no = made.status == Step.Status.DENIED and (made.error or {}).get("kind") in NOES
     return is_a_no or positions.replacements(made.position) >= limits.MAX_REPLACEMENTS
 
 

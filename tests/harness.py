@@ -209,6 +209,8 @@ class World:
             "quorum": 1,
             "expires_after_seconds": 3600,
         }
+        if "tool" in changed:
+            rule["name"] = f"Payments by {changed['tool']}"
         with as_role("placet_owner"):
             return policies.publish_policy(**(rule | changed))
 

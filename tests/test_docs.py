@@ -23,7 +23,7 @@ from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 from django.test import override_settings
 
-from approvals.models import Decision, Gate
+from approvals.models import Change, Decision, Freeze, Gate
 from console.composition import compose_executor
 from console.roles import RIGHTS, ROLES
 from credentials.secrets import grant_scope, write_secret
@@ -266,6 +266,8 @@ GLOSSARY = ROOT / "docs/glossary.md"
         ("States of a run", set(Run.Status.values)),
         ("States of a step", set(Step.Status.values)),
         ("States of a gate", set(Gate.Status.values)),
+        ("States of a change", set(Change.Status.values)),
+        ("Scopes of a freeze", set(Freeze.Scope.values)),
         ("States of an effect", set(Effect.Status.values)),
         ("Kinds of a step", set(Step.Kind.values)),
         ("Verdicts and methods", {*Decision.Verdict.values, *Decision.Method.values}),

@@ -1,23 +1,39 @@
 """Locks 1 to 3 as the database keeps them: the SQL of migration 0003 and what came after it.
 
 Functions run with the rights of the owner and a pinned search path, and each refusal names
-its lock. They lock the gate's row, so that claim, decision and expiry take turns.
+its lock. They lock the gate's row, so that claim, decision and expiry take turns. They are
+renewed after each migration (see `console.rights`); triggers are made once, by migrations.
 """
 
 from __future__ import annotations
 
 from approvals.locks.clearances import CLEARANCE, SPEND
-from approvals.locks.decisions import DECISION
-from approvals.locks.gates import GATE
+from approvals.locks.decisions import DECISION, REVOCATION
+from approvals.locks.gates import GATE, POLICY
 from approvals.locks.keys import KEYS, KEYS_UNDO
-from approvals.locks.seals import HMAC
+from approvals.locks.safeguards import SAFEGUARDS, SAFEGUARDS_UNDO
+from approvals.locks.seals import HMAC, VOICES
 from approvals.locks.settlements import SETTLEMENT, SETTLEMENT_UNDO
 from runs.guards import append_only
 
-__all__ = ["KEYS", "KEYS_UNDO", "SETTLEMENT", "SETTLEMENT_UNDO", "SQL", "UNDO"]
+__all__ = [
+    "FUNCTIONS",
+    "KEYS",
+    "KEYS_UNDO",
+    "LATER",
+    "POLICY",
+    "REVOCATION",
+    "SAFEGUARDS",
+    "SAFEGUARDS_UNDO",
+    "SETTLEMENT",
+    "SETTLEMENT_UNDO",
+    "SQL",
+    "UNDO",
+]
 
 SQL = (
     HMAC
+    + VOICES
     + GATE
     + DECISION
     + CLEARANCE
@@ -34,12 +50,24 @@ DROP TRIGGER approvals_clearance_append_only ON approvals_clearance;
 DROP TRIGGER approvals_clearanceuse_append_only ON approvals_clearanceuse;
 DROP TRIGGER approvals_gate_birth ON approvals_gate;
 DROP TRIGGER approvals_gate_guard ON approvals_gate;
-DROP TRIGGER approvals_policy_guard ON approvals_policy;
 DROP TRIGGER approvals_decision_guard ON approvals_decision;
 DROP TRIGGER approvals_clearance_lock ON approvals_clearance;
 DROP TRIGGER approvals_clearance_birth ON approvals_clearance;
-DROP FUNCTION approvals_spend, approvals_guard_clearance, approvals_date_clearance,
-    approvals_guard_decision, approvals_guard_policy, approvals_guard_gate,
-    approvals_guard_new_gate, approvals_voices, approvals_is_member, approvals_is_sealed,
-    approvals_requested_before, approvals_words, approvals_seal_of, placet_hmac_sha256;
 """
+# Migration 0007.
+LATER = append_only("approvals_revocation", writer=False) + append_only(
+    "approvals_viewing", writer=False
+)
+FUNCTIONS = (
+    HMAC
+    + VOICES
+    + GATE
+    + DECISION
+    + CLEARANCE
+    + SPEND
+    + POLICY
+    + REVOCATION
+    + SETTLEMENT
+    + KEYS
+    + SAFEGUARDS
+)

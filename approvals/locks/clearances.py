@@ -6,16 +6,17 @@ CREATE FUNCTION approvals_guard_clearance() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
     gate approvals_gate;
-    rule approvals_policy;
-    approvals integer;
+    version approvals_policy;
+    shortage text;
+    cooling integer;
 BEGIN
     SELECT * INTO gate FROM approvals_gate WHERE id = NEW.gate_id FOR NO KEY UPDATE;
-    SELECT * INTO rule FROM approvals_policy WHERE id = gate.policy_id;
+    SELECT * INTO version FROM approvals_policy WHERE id = gate.policy_id;
     IF (gate.tenant, gate.step_id, gate.digest)
         IS DISTINCT FROM (NEW.tenant, NEW.step_id, NEW.digest) THEN
         RAISE EXCEPTION 'lock 2: the clearance is not for the bytes of its gate';
     END IF;
-    IF gate.digest <> sha256('placet/approval/v1'::bytea || '\\x00'::bytea || gate.envelope) THEN
+    IF gate.digest <> sha256('placet/approval/v2'::bytea || '\\x00'::bytea || gate.envelope) THEN
         RAISE EXCEPTION 'lock 2: the digest is not that of the envelope';
     END IF;
     IF gate.status <> 'approved' THEN
@@ -24,12 +25,24 @@ BEGIN
     IF gate.expires_at <= NEW.cleared_at THEN
         RAISE EXCEPTION 'lock 2: the time of the gate is over';
     END IF;
-    IF EXISTS (SELECT FROM approvals_decision WHERE gate_id = gate.id AND verdict = 'deny') THEN
+    IF EXISTS (SELECT FROM approvals_decision
+               WHERE gate_id = gate.id AND verdict <> 'approve') THEN
         RAISE EXCEPTION 'lock 2: a denial stands against it';
     END IF;
-    approvals := approvals_voices(gate);
-    IF approvals < greatest(rule.quorum, 1) THEN
-        RAISE EXCEPTION 'lock 2: quorum %/%', approvals, rule.quorum;
+    IF gate.needs IS DISTINCT FROM
+        convert_from(version.document, 'UTF8')::jsonb->'rules'->gate.rule->'then' THEN
+        RAISE EXCEPTION 'lock 2: the gate does not ask for what its policy asks for';
+    END IF;
+    PERFORM approvals_refuse_frozen(gate, 'lock 2');
+    shortage := approvals_shortage(gate);
+    IF shortage IS NOT NULL THEN
+        RAISE EXCEPTION 'lock 2: %', shortage;
+    END IF;
+    cooling := (gate.needs->'consent'->>'cooling_off_seconds')::integer;
+    IF cooling > 0 AND EXISTS (
+        SELECT FROM approvals_decision d WHERE d.gate_id = gate.id AND d.verdict = 'approve'
+            AND d.decided_at > NEW.cleared_at - cooling * interval '1 second') THEN
+        RAISE EXCEPTION 'lock 2: cooling-off, % seconds from the last approval', cooling;
     END IF;
     RETURN NULL;
 END $$;
@@ -59,6 +72,7 @@ CREATE FUNCTION approvals_spend() RETURNS trigger
 DECLARE
     leave approvals_clearance;
     gate approvals_gate;
+    shortage text;
 BEGIN
     IF session_user <> 'placet_executor' THEN
         RAISE EXCEPTION 'spend role: only the executor spends a clearance, not %', session_user
@@ -70,10 +84,11 @@ BEGIN
         RAISE EXCEPTION 'spend clearance: there is none for this step';
     END IF;
     SELECT * INTO gate FROM approvals_gate WHERE id = leave.gate_id FOR NO KEY UPDATE;
-    IF EXISTS (SELECT FROM approvals_decision WHERE gate_id = leave.gate_id AND verdict = 'deny')
-    THEN
+    IF EXISTS (SELECT FROM approvals_decision
+               WHERE gate_id = leave.gate_id AND verdict <> 'approve') THEN
         RAISE EXCEPTION 'spend denied: a denial stands against it';
     END IF;
+    PERFORM approvals_refuse_frozen(gate, 'spend');
     IF EXISTS (SELECT FROM approvals_clearanceuse WHERE clearance_id = leave.id) THEN
         -- A later attempt of the same step, under the same key: the same one effect.
         IF OLD.attempt = 0 THEN
@@ -85,15 +100,15 @@ BEGIN
         RAISE EXCEPTION 'spend late: the clearance has ended';
     END IF;
     -- Who approved must still be one who may: nobody who has left since moves money.
-    IF approvals_voices(gate) < gate.quorum THEN
-        RAISE EXCEPTION 'spend voices: % of % approvals still stand',
-            approvals_voices(gate), gate.quorum;
+    shortage := approvals_shortage(gate);
+    IF shortage IS NOT NULL THEN
+        RAISE EXCEPTION 'spend voices: not enough approvals still stand, %', shortage;
     END IF;
     INSERT INTO approvals_clearanceuse (clearance_id, tenant, step_id, used_at, writer)
         VALUES (leave.id, leave.tenant, NEW.id, clock_timestamp(), session_user);
     RETURN NEW;
 END $$;
 CREATE TRIGGER approvals_spend BEFORE UPDATE ON runs_step
-    FOR EACH ROW WHEN (NEW.is_money AND NEW.status = 'running' AND OLD.status <> 'running')
+    FOR EACH ROW WHEN (NEW.needs_consent AND NEW.status = 'running' AND OLD.status <> 'running')
     EXECUTE FUNCTION approvals_spend();
 """

@@ -66,6 +66,10 @@ BEGIN
         IF was IS DISTINCT FROM NEW OR OLD.vouched_at IS NOT NULL THEN
             RAISE EXCEPTION 'key bytes: what a key is cannot be changed';
         END IF;
+        IF NOT approvals_applies(
+            'vouch_key', NEW.tenant, jsonb_build_object('key', NEW.id)) THEN
+            RAISE EXCEPTION 'key vouch: two admins have not agreed to this';
+        END IF;
         NEW.vouched_at := clock_timestamp();
         RETURN NEW;
     END IF;

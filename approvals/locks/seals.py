@@ -1,4 +1,4 @@
-"""Who spoke: seals, membership, and the voices that count."""
+"""Who spoke: seals, humans, membership, and the voices that count."""
 
 # HMAC (RFC 2104) from the built-in sha256, so that no extension is needed.
 HMAC = """
@@ -30,14 +30,18 @@ CREATE FUNCTION approvals_words(words text) RETURNS text
 $$;
 
 CREATE FUNCTION approvals_is_sealed(d approvals_decision) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT d.seal = approvals_seal_of(
-        'placet/decision/v1',
-        d.gate_id || '|' || d.person_id || '|' || d.verdict || '|'
-            || approvals_words(d.reason) || '|',
-        d.digest)
-$$;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    RETURN d.seal = approvals_seal_of(
+        'placet/decision/v2',
+        d.gate_id || '|' || d.person_id || '|' || coalesce(d.on_behalf_of_id::text, '') || '|'
+            || d.verdict || '|' || approvals_words(d.reason) || '|' || approvals_words(d.typed)
+            || '|',
+        d.digest);
+END $$;
+"""
 
+VOICES = """
 CREATE FUNCTION approvals_requested_before(run uuid, person bigint) RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -51,23 +55,170 @@ BEGIN
             FROM runs_run r JOIN line
                 ON r.id IN (line.forked_from_id, line.parent_id, line.continued_from_id)
         )
-        SELECT FROM line WHERE requested_by_id = person);
+        SELECT FROM line WHERE requested_by_id = person
+            OR approvals_human(requested_by_id) = approvals_human(person));
+END $$;
+
+CREATE FUNCTION approvals_fits(
+    gate approvals_gate, threshold jsonb, person bigint,
+    moment timestamptz DEFAULT clock_timestamp()
+) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    -- Whoever joined after the gate was opened does not count at it. The two who broke the glass
+    -- count at any threshold: a broken glass adds people, and takes no voices away.
+    RETURN approvals_is_person(person, gate.tenant) AND (EXISTS (
+        SELECT FROM approvals_reviewer r
+        WHERE r.tenant = gate.tenant AND r.person_id = person
+          AND r.since <= gate.opened_at
+              - interval '1 second' * coalesce((threshold->>'member_for_seconds')::integer, 0)
+          AND (r.group = threshold->>'group'
+               OR gate.escalates_at <= clock_timestamp() AND r.group = ANY(gate.later_groups))
+    ) OR approvals_has_role(person, gate.tenant, ARRAY[threshold->>'role'])
+      OR approvals_broke_glass(gate, person, moment));
 END $$;
 
 CREATE FUNCTION approvals_is_member(gate approvals_gate, person bigint) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT EXISTS (
-        SELECT FROM approvals_reviewer r JOIN console_user u ON u.id = r.person_id
-        WHERE r.tenant = gate.tenant AND r.group = gate.group AND r.person_id = person
-          AND u.is_active AND u.tenant = gate.tenant)
-        AND NOT approvals_requested_before(gate.run_id, person)
-$$;
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    RETURN NOT approvals_requested_before(gate.run_id, person) AND EXISTS (
+        SELECT FROM jsonb_array_elements(gate.needs->'consent'->'thresholds') AS threshold
+        WHERE approvals_fits(gate, threshold, person));
+END $$;
 
-CREATE FUNCTION approvals_voices(gate approvals_gate) RETURNS integer
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT count(DISTINCT d.person_id) FROM approvals_decision d
-    WHERE d.gate_id = gate.id AND d.verdict = 'approve' AND d.digest = gate.digest
-      AND d.person_id <> gate.requester_id AND approvals_is_member(gate, d.person_id)
-      AND approvals_is_sealed(d)
-$$;
+CREATE FUNCTION approvals_voice_fits(
+    gate approvals_gate, threshold jsonb, d approvals_decision
+) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    -- On behalf of somebody: as that person could, while the delegation was in force.
+    RETURN NOT approvals_requested_before(gate.run_id, d.person_id)
+        AND NOT approvals_requested_before(gate.run_id, coalesce(d.on_behalf_of_id, d.person_id))
+        AND approvals_fits(
+            gate, threshold, coalesce(d.on_behalf_of_id, d.person_id), d.decided_at)
+        AND (d.on_behalf_of_id IS NULL OR approvals_delegates(
+            gate, d.on_behalf_of_id, d.person_id, threshold->>'group', d.decided_at));
+END $$;
+
+CREATE FUNCTION approvals_may_voice(gate approvals_gate, d approvals_decision) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT FROM jsonb_array_elements(gate.needs->'consent'->'thresholds') AS threshold
+        WHERE approvals_voice_fits(gate, threshold, d));
+END $$;
+
+CREATE FUNCTION approvals_principal_of(gate approvals_gate, person bigint) RETURNS bigint
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    voice approvals_decision;
+BEGIN
+    -- On whose behalf this person may decide here, who is not asked themself; null for nobody.
+    voice.person_id := person;
+    voice.decided_at := clock_timestamp();
+    FOR voice.on_behalf_of_id IN
+        SELECT principal_id FROM approvals_delegation
+        WHERE tenant = gate.tenant AND delegate_id = person AND revoked_at IS NULL
+        ORDER BY made_at
+    LOOP
+        IF approvals_may_voice(gate, voice) THEN
+            RETURN voice.on_behalf_of_id;
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION approvals_counts(d approvals_decision, gate approvals_gate) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    RETURN d.verdict = 'approve' AND d.digest = gate.digest AND approvals_is_sealed(d)
+        AND approvals_may_voice(gate, d)
+        AND approvals_is_signed(d, gate.tier)
+        AND NOT EXISTS (SELECT FROM approvals_revocation r WHERE r.decision_id = d.id);
+END $$;
+
+CREATE FUNCTION approvals_fitting(asked uuid)
+    RETURNS TABLE (decision uuid, human text, thresholds integer[])
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    -- The approvals that count at a gate, and which of its thresholds each of them fits.
+    RETURN QUERY
+        SELECT d.id, approvals_human(coalesce(d.on_behalf_of_id, d.person_id)), ARRAY(
+            SELECT (t.number - 1)::integer
+            FROM jsonb_array_elements(g.needs->'consent'->'thresholds')
+                WITH ORDINALITY AS t (threshold, number)
+            WHERE approvals_voice_fits(g, t.threshold, d))
+        FROM approvals_gate g JOIN approvals_decision d ON d.gate_id = g.id
+        WHERE g.id = asked AND approvals_counts(d, g);
+END $$;
+
+CREATE FUNCTION approvals_askable(of_tenant text, run uuid, needs jsonb)
+    RETURNS TABLE (human text, thresholds integer[])
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    gate approvals_gate;
+BEGIN
+    -- Who could decide at a gate that was opened now, and which thresholds each of them fits.
+    gate.tenant := of_tenant;
+    gate.run_id := run;
+    gate.needs := needs;
+    gate.opened_at := clock_timestamp();
+    gate := approvals_show_needs(gate);
+    gate.escalates_at := '-infinity';
+    RETURN QUERY
+        SELECT approvals_human(u.id), f.fits FROM console_user u, LATERAL (SELECT ARRAY(
+            SELECT (t.number - 1)::integer
+            FROM jsonb_array_elements(needs->'consent'->'thresholds')
+                WITH ORDINALITY AS t (threshold, number)
+            WHERE approvals_fits(gate, t.threshold, u.id)) AS fits) AS f
+        WHERE u.tenant = of_tenant AND u.is_active AND f.fits <> '{}'
+          AND NOT approvals_requested_before(run, u.id);
+END $$;
+
+CREATE FUNCTION approvals_shortage(gate approvals_gate) RETURNS text
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    counts integer[] := ARRAY(
+        SELECT (t->>'count')::integer
+        FROM jsonb_array_elements(gate.needs->'consent'->'thresholds') AS t);
+    size integer := coalesce(array_length(counts, 1), 0);
+    most integer := 0;
+    needed integer;
+    present integer;
+BEGIN
+    -- Null when enough people have consented. Distinct people for each threshold of "all": by
+    -- Hall's theorem there are, when each set of thresholds has enough people among it.
+    IF gate.needs ? 'allow' AND NOT gate.needs ? 'consent' THEN
+        RETURN NULL;
+    END IF;
+    IF size = 0 THEN
+        RETURN 'the rule asks nobody';
+    END IF;
+    IF gate.needs->'consent'->>'mode' = 'any' THEN
+        FOR i IN 1..size LOOP
+            SELECT count(DISTINCT f.human) INTO present FROM approvals_fitting(gate.id) f
+                WHERE i - 1 = ANY(f.thresholds);
+            IF present >= greatest(counts[i], 1) THEN
+                RETURN NULL;
+            END IF;
+            most := greatest(most, present);
+        END LOOP;
+        RETURN format('quorum %s/%s', most, gate.quorum);
+    END IF;
+    FOR subset IN REVERSE (1 << size) - 1 .. 1 LOOP
+        needed := 0;
+        FOR i IN 1..size LOOP
+            IF subset & (1 << (i - 1)) <> 0 THEN
+                needed := needed + greatest(counts[i], 1);
+            END IF;
+        END LOOP;
+        SELECT count(DISTINCT f.human) INTO present FROM approvals_fitting(gate.id) f
+            WHERE EXISTS (SELECT FROM unnest(f.thresholds) AS one
+                          WHERE subset & (1 << one) <> 0);
+        IF present < needed THEN
+            RETURN format('quorum %s/%s', present, needed);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
 """

@@ -19,7 +19,7 @@ BEGIN
     END IF;
     SELECT * INTO gate FROM approvals_gate WHERE step_id = NEW.step_id;
     IF FOUND AND NOT approvals_is_member(gate, NEW.person_id) THEN
-        RAISE EXCEPTION 'settlement eligibility: the person is not in the group %', gate.group;
+        RAISE EXCEPTION 'settlement eligibility: the gate of this step does not ask the person';
     END IF;
     RETURN NEW;
 END $$;

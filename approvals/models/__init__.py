@@ -4,16 +4,27 @@ Decisions, clearances and their uses are append-only; what may be written at all
 once more by triggers in the database (see `approvals.locks`).
 """
 
+from approvals.models.breakglass import BreakGlass, BreakGlassConfirmation, BreakGlassReview
+from approvals.models.changes import Change, ChangeVoice
 from approvals.models.clearances import Clearance, ClearanceUse
-from approvals.models.decisions import Decision, SealKey
-from approvals.models.gates import Gate
+from approvals.models.decisions import Decision, Revocation, SealKey
+from approvals.models.delegations import Delegation
+from approvals.models.freezes import Freeze
+from approvals.models.gates import Gate, Viewing
 from approvals.models.keys import Key, KeyKind, KeyRequest, KeyRevocation
 from approvals.models.policies import Policy, Reviewer
 
 __all__ = [
+    "BreakGlass",
+    "BreakGlassConfirmation",
+    "BreakGlassReview",
+    "Change",
+    "ChangeVoice",
     "Clearance",
     "ClearanceUse",
     "Decision",
+    "Delegation",
+    "Freeze",
     "Gate",
     "Key",
     "KeyKind",
@@ -21,5 +32,7 @@ __all__ = [
     "KeyRevocation",
     "Policy",
     "Reviewer",
+    "Revocation",
     "SealKey",
+    "Viewing",
 ]

@@ -18,6 +18,7 @@ class Decision(models.Model):
     class Verdict(models.TextChoices):
         APPROVE = "approve", "Approve"
         DENY = "deny", "Deny"
+        CHANGES = "changes", "Request changes"
 
     class Method(models.TextChoices):
         CONFIRM = "confirm", "Confirmed"
@@ -28,8 +29,18 @@ class Decision(models.Model):
     tenant = models.CharField(max_length=63)
     gate = models.ForeignKey(Gate, on_delete=models.PROTECT, related_name="decisions")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    on_behalf_of = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="who had delegated their voice to this person",
+    )
     verdict = models.CharField(max_length=16, choices=Verdict)
     reason = models.CharField(max_length=1000, default="")
+    typed = models.CharField(
+        max_length=128, db_default="", help_text="the fact that the tier had the person type"
+    )
     digest = models.BinaryField()
     method = models.CharField(max_length=16, choices=Method, default=Method.CONFIRM)
     seal = models.BinaryField(help_text="HMAC of the signed-in confirmation; see decisions.seal")
@@ -46,9 +57,26 @@ class Decision(models.Model):
                 fields=["tenant", "gate", "person"], name="approvals_decision_one_vote"
             ),
             models.CheckConstraint(
-                condition=Q(verdict__in=["approve", "deny"]), name="approvals_decision_verdict"
+                condition=Q(verdict__in=["approve", "deny", "changes"]),
+                name="approvals_decision_verdict",
             ),
         ]
+        indexes = [
+            models.Index(fields=["tenant", "person", "-decided_at"], name="approvals_decision_of")
+        ]
+
+
+class Revocation(models.Model):
+    """That a person takes their approval back, before the step was claimed. Append-only."""
+
+    decision = models.OneToOneField(
+        Decision, primary_key=True, on_delete=models.PROTECT, related_name="revocation"
+    )
+    tenant = models.CharField(max_length=63)
+    reason = models.CharField(max_length=1000)
+    seal = models.BinaryField(help_text="HMAC; see decisions.seal_revocation")
+    revoked_at = models.DateTimeField(db_default=Now())
+    writer = models.CharField(max_length=63, default="", help_text="database role, by the database")
 
 
 class SealKey(models.Model):

@@ -1,12 +1,16 @@
-"""Who decides about what: groups of reviewers, and the rules."""
+"""Who decides about what: groups of reviewers, and the policy of a tenant."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from runs import canonical
 from runs.models import new_id
 
 
@@ -27,40 +31,38 @@ class Reviewer(models.Model):
 
 
 class Policy(models.Model):
-    """A rule: payments by this tool, in this currency and band, need these people.
+    """One published version of a tenant's policy: ordered rules, of which the first decides.
 
-    Rules are tried by `position`; the first that matches decides. No rule, no clearance.
-    A rule is never edited: it is retired and another is published.
+    A version is never edited: the next one takes its place, and gates keep the one that opened
+    them. No rule, no clearance.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id)
     tenant = models.CharField(max_length=63)
-    position = models.PositiveIntegerField(help_text="tried in rising order")
-    name = models.CharField(max_length=128)
-    tool = models.CharField(max_length=128)
-    currency = models.CharField(max_length=3, help_text="ISO 4217")
-    above_minor = models.BigIntegerField(default=0, help_text="matches amounts over this ...")
-    up_to_minor = models.BigIntegerField(help_text="... and up to and including this")
-    group = models.CharField(max_length=63)
-    quorum = models.PositiveSmallIntegerField()
-    expires_after_seconds = models.PositiveIntegerField()
+    number = models.PositiveIntegerField(help_text="counted from 1 in each tenant")
+    document = models.BinaryField(help_text="RFC 8785 bytes of the rules in their normal form")
+    digest = models.BinaryField(help_text="SHA-256 over the domain tag and the document")
+    tools = ArrayField(
+        models.CharField(max_length=128),
+        db_default=models.Value([], output_field=ArrayField(models.CharField(max_length=128))),
+        help_text="the tools that a rule names, by the database: their steps are held",
+    )
     published_at = models.DateTimeField(db_default=Now())
     retired_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name_plural = "policies"
         constraints = [
+            models.UniqueConstraint(fields=["tenant", "number"], name="approvals_policy_number"),
             models.UniqueConstraint(
-                fields=["tenant", "position"],
+                fields=["tenant"],
                 condition=Q(retired_at__isnull=True),
-                name="approvals_policy_position",
-            ),
-            models.CheckConstraint(condition=Q(quorum__gte=1), name="approvals_policy_quorum"),
-            models.CheckConstraint(
-                condition=Q(above_minor__gte=0) & Q(up_to_minor__gt=models.F("above_minor")),
-                name="approvals_policy_band",
-            ),
-            models.CheckConstraint(
-                condition=Q(expires_after_seconds__gte=1), name="approvals_policy_expiry"
+                name="approvals_policy_in_force",
             ),
         ]
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The document: see `approvals.rules.document` for its shape."""
+        decoded: dict[str, Any] = canonical.decode(bytes(self.document))
+        return decoded

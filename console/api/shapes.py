@@ -15,8 +15,9 @@ from django.db.models import Count
 from django.http import HttpRequest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
+from approvals.eligibility import why_not
 from approvals.envelope import phrase
-from approvals.gates import envelope_of, why_not
+from approvals.gates import envelope_of
 from approvals.history import history_of
 from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Decision, Gate
@@ -40,8 +41,10 @@ Limit = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="MAX_PAGE_SIZE 
 RunStatus = Literal[
     "ready", "running", "waiting", "paused", "quarantined", "succeeded", "failed", "cancelled"
 ]
-GateState = Literal["open", "approved", "denied", "expired", "withdrawn"]
-Verdict = Literal["approve", "deny"]
+GateState = Literal[
+    "open", "approved", "denied", "changes_requested", "expired", "withdrawn", "revoked"
+]
+Verdict = Literal["approve", "deny", "changes"]
 Answer = Literal["happened", "did_not_happen", "retry", "retry_with", "skip", "undo", "give_up"]
 
 
@@ -60,6 +63,9 @@ class Decide(Body):
         description="The digest of the gate as it was shown, in hexadecimal"
     )
     reason: Annotated[str, StringConstraints(max_length=MAX_REASON_CHARACTERS)] = ""
+    typed: Annotated[str, StringConstraints(max_length=128)] = Field(
+        default="", description="The amount, or the end of the account, where the tier asks for it"
+    )
     signed: SignedBody | None = Field(
         default=None, description="What a key of yours answered, where the tier asks for one"
     )
@@ -458,7 +464,7 @@ class GateSummary(BaseModel):
             "payee": gate.payee,
             "payee_name": gate.payee_name,
             "requester": gate.requester.get_username(),
-            "policy": gate.policy.name,
+            "policy": gate.rule_name,
             "group": gate.group,
             "quorum": gate.quorum,
             "approvals": verdicts.count(Decision.Verdict.APPROVE),

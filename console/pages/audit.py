@@ -28,6 +28,8 @@ ABOUT = {
     "schedule_deleted": "schedule",
     "schedule_triggered": "schedule",
     "schedule_backfilled": "schedule",
+    "change_proposed": "change",
+    "change_decided": "change",
 }
 MAX_FILTER = 150
 DECIDED = {f"decided:{verdict}": state.word for verdict, state in VERDICTS.items()}

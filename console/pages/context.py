@@ -9,8 +9,10 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
 
 from console.models import User
+from console.pages.banners import banners_of
 from console.pages.requests import count_for
 from console.pages.theme import theme_of
 from console.roles import may, roles_of
@@ -23,6 +25,7 @@ PLACES = (
     ("questions", "Questions", "question", "q", "runs.view"),
     ("runs", "Runs", "runs", "r", "runs.view"),
     ("schedules", "Schedules", "clock", "c", "runs.view"),
+    ("freezes", "Safeguards", "lock", "f", "safeguards.view"),
     ("secrets", "Secrets", "key", "s", "secrets.view"),
     ("audit", "Audit", "audit", "a", "audit.view"),
 )
@@ -42,6 +45,20 @@ SECTIONS = {
     "schedule-edit": "schedules",
     "schedule-turn": "schedules",
     "schedule-backfill": "schedules",
+    "freeze-new": "freezes",
+    "freeze-thaw": "freezes",
+    "changes": "freezes",
+    "change": "freezes",
+    "change-say": "freezes",
+    "groups": "freezes",
+    "group-propose": "freezes",
+    "breakglass": "freezes",
+    "breakglass-open": "freezes",
+    "breakglass-confirm": "freezes",
+    "breakglass-review": "freezes",
+    "delegations": "freezes",
+    "delegation-new": "freezes",
+    "delegation-revoke": "freezes",
     "secret-write": "secrets",
     "scope-grant": "secrets",
     "scope-revoke": "secrets",
@@ -84,6 +101,9 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "may_enrol": may(person, "keys.enrol"),
         "may_write": may(person, "secrets.write"),
         "may_patterns": may(person, "secrets.view"),
+        "may_freeze": may(person, "freezes.make"),
+        # Asked for when a whole page is drawn, and not for each part of one.
+        "standing": SimpleLazyObject(lambda: banners_of(person)),
     }
 
 

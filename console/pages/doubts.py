@@ -87,12 +87,20 @@ def what_is_unknown(step: Step) -> str:
     if step.status == Step.Status.PAUSED:
         if (step.error or {}).get("kind") == POISON:
             return f"{step.name} ended {step.deaths} processes that tried it."
-        paid = f" {words.money(gate.amount_minor, gate.currency)} was not paid." if gate else ""
+        amount = _amount_of(gate)
+        paid = f" {amount} was not paid." if amount else ""
         return f"{step.name} has not worked, and is not tried again by itself.{paid}"
-    if gate is None:
+    paid = _amount_of(gate)
+    if gate is None or not paid:
         return f"Nobody knows whether {step.name} took effect."
-    paid = words.money(gate.amount_minor, gate.currency)
     return f"Nobody knows whether {paid} was paid to {gate.payee_name or gate.payee}."
+
+
+def _amount_of(gate: Gate | None) -> str:
+    """What the step pays, in words; empty where it pays nothing."""
+    if gate is None or gate.amount_minor is None:
+        return ""
+    return words.money(gate.amount_minor, gate.currency)
 
 
 def why_not(step: Step, person: User) -> tuple[str, str]:
@@ -130,7 +138,7 @@ def _eligible(step: Step) -> QuerySet[User]:
     ).exclude(pk=step.run.requested_by_id)
     gate = _gate_of(step)
     if gate is not None:
-        group = Reviewer.objects.filter(tenant=gate.tenant, group=gate.group)
+        group = Reviewer.objects.filter(tenant=gate.tenant, group__in=gate.groups)
         people = people.filter(pk__in=group.values("person"))
     return people.order_by("username").distinct()
 

@@ -49,6 +49,8 @@ def outcome_words(gate: Gate, amount: str) -> str:
         "denied": f"The payment of {amount} was refused. Nothing was paid.",
         "expired": "Not enough people approved in time. Nothing was paid.",
         "withdrawn": "The request was withdrawn. Nothing was paid.",
+        "changes_requested": "Somebody wants it changed; the run was told. Nothing was paid.",
+        "revoked": f"{reason} Nothing was paid.",
     }
     return sentences.get(payment_state(gate), "")
 
@@ -71,6 +73,8 @@ def over_words(gate: Gate, decisions: Sequence[Decision], person: User) -> str:
         Gate.Status.DENIED: f"{last} denied this just now; nothing is left to decide.",
         Gate.Status.EXPIRED: "The time is up; nothing is left to decide.",
         Gate.Status.WITHDRAWN: "The request was withdrawn; nothing is left to decide.",
+        Gate.Status.CHANGES_REQUESTED: f"{last} wants it changed; nothing is left to decide.",
+        Gate.Status.REVOKED: "An approval was taken back; nothing is left to decide.",
     }
     return sentences.get(Gate.Status(gate.status), "")
 
@@ -101,8 +105,15 @@ def find_unpaid(person: User) -> QuerySet[Gate]:
 
 def unpaid_words(gate: Gate) -> tuple[str, str]:
     """Title and text of such a payment on Home."""
-    paid = words.money(gate.amount_minor, gate.currency)
     is_known = payment_state(gate) == "unpaid"
     title = "Approved but not paid" if is_known else "Approved, and given up in doubt"
     reason = (gate.step.error or {}).get("message", "")
-    return title, f"{paid} to {gate.payee_name or gate.payee}. {reason}"
+    return title, f"{what_is_asked(gate)}. {reason}"
+
+
+def what_is_asked(gate: Gate) -> str:
+    """What people were asked about, in a line: the payment, or the call of a tool."""
+    if gate.amount_minor is None:
+        return gate.tool
+    paid = words.money(gate.amount_minor, gate.currency)
+    return f"{paid} to {gate.payee_name or gate.payee}"

@@ -8,35 +8,46 @@ from __future__ import annotations
 
 from typing import Any
 
+from approvals import asking, counting
+from approvals.eligibility import why_not
 from approvals.envelope import phrase
-from approvals.gates import envelope_of, why_not
-from approvals.models import Decision, Gate, Policy
+from approvals.gates import envelope_of
+from approvals.models import Decision, Gate
 from console.models import User
 from console.pages import endings, words
+
+VOTED = {
+    Decision.Verdict.APPROVE: "You approved it.",
+    Decision.Verdict.DENY: "You denied it.",
+    Decision.Verdict.CHANGES: "You asked for changes.",
+}
 
 
 def facts_of(gate: Gate, person: User) -> dict[str, Any]:
     """The context of a gate's page; the gate comes with its rows, from `console.access`."""
     envelope = envelope_of(gate)
-    money = envelope["money"]
+    money = envelope["money"] or {}
     decisions = sorted(gate.decisions.all(), key=lambda d: d.decided_at)
-    approvals = sum(d.verdict == "approve" for d in decisions)
-    quorum = int(envelope["quorum"])
-    left = max(0, quorum - approvals)
-    amount = words.money(money["amount_minor"], money["currency"], money["exponent"])
+    approvals = len(counting.voices_of(gate))
+    left = _left(gate)
+    amount = (
+        words.money(money["amount_minor"], money["currency"], money["exponent"]) if money else ""
+    )
     return {
         "envelope": envelope,
         "envelope_text": bytes(gate.envelope).decode(),
         "money": money,
         "amount": amount,
-        "payee": money["payee"],
-        "payee_name": money["payee_name"],
+        "payee": money.get("payee", ""),
+        "payee_name": money.get("payee_name", ""),
+        "title": f"{amount} to {money['payee_name'] or money['payee']}" if money else gate.tool,
         "tool": envelope["tool"],
-        "quorum": quorum,
+        "quorum": gate.quorum,
         "approvals": approvals,
         "decisions": decisions,
-        "policy_words": policy_words(gate.policy, money["exponent"]),
-        "wanted_words": _wanted(left, envelope["group"]) if left else "",
+        "policy_words": policy_words(gate, envelope),
+        "who_words": who_words(gate),
+        "wanted_words": _wanted(left, gate.group) if left else "",
         **standing_of(gate, person, decisions, left),
         "digest": bytes(gate.digest).hex(),
         "phrase": phrase(bytes(gate.digest)),
@@ -59,22 +70,37 @@ def standing_of(gate: Gate, person: User, decisions: list[Decision], left: int) 
         is_own = gate.requester_id == person.pk
         said = "This is your own request." if is_own else "You are not asked to decide here."
         return {"why_not": refusal, "standing": said}
-    if mine.verdict == Decision.Verdict.DENY:
-        return {"standing": "You denied it.", "why_not": "The request is being closed."}
+    if mine.verdict != Decision.Verdict.APPROVE:
+        said = VOTED[Decision.Verdict(mine.verdict)]
+        return {"standing": said, "why_not": "The request is being closed."}
     more = _wanted(left, gate.group) if left else "Enough have approved: it is being cleared."
     return {"standing": "You approved it.", "why_not": more}
 
 
-def policy_words(policy: Policy, exponent: int) -> str:
-    low = words.money(policy.above_minor, policy.currency, exponent)
-    high = words.money(policy.up_to_minor, policy.currency, exponent)
-    band = f"of more than {low}, up to {high}," if policy.above_minor else f"of up to {high}"
-    verb = "has" if policy.quorum == 1 else "have"
-    return (
-        f"Payments {band} by {policy.tool} are made only when {words.people(policy.quorum)} "
-        f"of the group {policy.group} {verb} approved. Whoever asked for the payment "
-        f"does not count."
-    )
+def policy_words(gate: Gate, envelope: dict[str, Any]) -> str:
+    """Why people are asked, in the words of the rule that decided, evaluated again."""
+    tried = asking.evaluated_again(gate.policy, envelope).tried
+    return tried[gate.rule].text if gate.rule < len(tried) else ""
+
+
+def who_words(gate: Gate) -> str:
+    """Who must consent, threshold by threshold."""
+    consent = gate.consent
+    if not consent:
+        return "nobody has to consent; the policy allows it."
+    parts = [
+        f"{words.people(one['count'])} of "
+        + (f"the group {one['group']}" if one["group"] else f"the role {one['role']}")
+        for one in gate.thresholds
+    ]
+    joined = (" or " if consent["mode"] == "any" else " and ").join(parts)
+    return f"{joined} must approve. Whoever asked for it does not count."
+
+
+def _left(gate: Gate) -> int:
+    """How many more people must approve before it is enough."""
+    have, _, need = counting.shortage_of(gate).partition("/")
+    return int(need) - int(have) if need else 0
 
 
 def _wanted(left: int, group: str) -> str:

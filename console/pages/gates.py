@@ -113,6 +113,7 @@ def decide(request: HttpRequest, id: UUID) -> HttpResponse:
             verdict=verdict,
             reason=form.cleaned_data["reason"],
             digest=form.cleaned_data["digest"],
+            typed=request.POST.get("typed", "")[:128],
             signed=signed_of(request.POST),
             request=request,
         )

@@ -1,7 +1,7 @@
 """What the views of the inbox hold: which requests, in which order, and how many.
 
 Who has the right to see requests sees the same ones in each of them; which are for a person
-to decide is told by `approvals.gates.is_asked`.
+to decide is told by `approvals.eligibility.is_asked`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 
-from approvals.gates import is_asked, is_live
+from approvals.eligibility import is_asked, is_live
 from approvals.models import Gate, Reviewer
 from console import access
 from console.access import Page

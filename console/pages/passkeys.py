@@ -16,9 +16,10 @@ from django.core import signing as stamps
 from django.http import HttpRequest
 from django.utils import timezone
 
-from approvals import limits, signing
+from approvals import eligibility, limits, signing, typed
 from approvals.enrolment import host_of
 from approvals.errors import KeyRefused, SignatureRefused
+from approvals.gates import envelope_of
 from approvals.keys import may_sign, standing_keys_of
 from approvals.models import Gate, KeyKind
 from approvals.signatures import Answer
@@ -70,6 +71,8 @@ def sign_context(request: HttpRequest, gate: Gate, person: User) -> dict[str, An
         "needs_key": signing.needs_key(tier, "approve"),
         "keys": json.dumps(keys) if keys else "",
         "why_none": "" if keys else _why_none(person, tier),
+        "behalf": eligibility.principal_of(gate, person) or "",
+        "typed": typed.wanted(envelope_of(gate)) if tier in typed.TIERS else "",
         "address": named_address(request),
     }
 

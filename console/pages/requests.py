@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
-from approvals.gates import is_asked, is_live
+from approvals.eligibility import is_asked, is_live
 from approvals.models import Decision, Gate
 from console import access
 from console.models import User
@@ -18,6 +18,12 @@ from runs.forks import RequestedBy
 
 COUNTED = 999
 """How far requests are counted: every page says how many wait, however many there are."""
+
+VOTED = {
+    "approve": "you approved",
+    "deny": "you denied",
+    "changes": "you asked for changes",
+}
 
 Row = TypeVar("Row", bound=Model)
 
@@ -80,7 +86,7 @@ def annotated(
         gate.approvals = sum(d.verdict == "approve" for d in decisions)  # type: ignore[attr-defined]
         gate.payment = payment_state(gate)  # type: ignore[attr-defined]
         note = _note(gate, decisions, person)
-        if not note and groups is not None and gate.group not in groups:
+        if not note and groups is not None and not groups & set(gate.groups):
             note = f"asks {gate.group}"
         gate.my_note = note  # type: ignore[attr-defined]
     return found
@@ -93,7 +99,7 @@ def _note(gate: Gate, decisions: list[Decision], person: User) -> str:
         return "from your run"
     mine = [d for d in decisions if d.person_id == person.pk]
     if mine:
-        return "you approved" if mine[0].verdict == "approve" else "you denied"
+        return VOTED[mine[0].verdict]
     return ""
 
 

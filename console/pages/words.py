@@ -46,6 +46,8 @@ GATE_STATES = {
     "denied": State(word="Denied", icon="cross", tone="bad"),
     "expired": State(word="Expired", icon="clock", tone="calm"),
     "withdrawn": State(word="Withdrawn", icon="stop", tone="calm"),
+    "changes_requested": State(word="Changes requested", icon="turn", tone="wait"),
+    "revoked": State(word="Approval taken back", icon="turn", tone="bad"),
 }
 PAYMENT_STATES = {
     **GATE_STATES,
@@ -58,6 +60,7 @@ PAYMENT_STATES = {
 VERDICTS = {
     "approve": State(word="Approved", icon="check", tone="good"),
     "deny": State(word="Denied", icon="cross", tone="bad"),
+    "changes": State(word="Asked for changes", icon="turn", tone="wait"),
 }
 ANSWERS = {
     "happened": State(word="It happened", icon="check", tone="good"),
@@ -92,8 +95,43 @@ OVERLAPS = {
     "cancel": "The old run is asked to cancel, then the new one starts.",
     "allow": "Both run side by side.",
 }
+CHANGE_STATES = {
+    "open": State(word="Open", icon="hand", tone="wait"),
+    "applied": State(word="Applied", icon="check", tone="good"),
+    "refused": State(word="Refused", icon="cross", tone="bad"),
+    "expired": State(word="Expired", icon="clock", tone="calm"),
+    "withdrawn": State(word="Withdrawn", icon="stop", tone="calm"),
+}
+VOICES = {
+    "approve": State(word="Agreed", icon="check", tone="good"),
+    "refuse": State(word="Refused", icon="cross", tone="bad"),
+    "propose": State(word="Proposed it", icon="person", tone="calm"),
+}
+FREEZE_STATES = {
+    "frozen": State(word="Frozen", icon="lock", tone="bad"),
+    "thawed": State(word="Thawed", icon="check", tone="good"),
+}
+GLASS_STATES = {
+    "waiting": State(word="Waits for a second", icon="hand", tone="wait"),
+    "open": State(word="Open", icon="alert", tone="bad"),
+    "unreviewed": State(word="To be reviewed", icon="clock", tone="wait"),
+    "overdue": State(word="Review overdue", icon="alert", tone="bad"),
+    "reviewed": State(word="Reviewed", icon="check", tone="good"),
+    "lapsed": State(word="Never confirmed", icon="stop", tone="calm"),
+}
+DELEGATION_STATES = {
+    "coming": State(word="To come", icon="clock", tone="wait"),
+    "active": State(word="In force", icon="check", tone="good"),
+    "over": State(word="Over", icon="stop", tone="calm"),
+    "revoked": State(word="Revoked", icon="cross", tone="calm"),
+}
 STATES = {
     "run": RUN_STATES,
+    "change": CHANGE_STATES,
+    "voice": VOICES,
+    "freeze": FREEZE_STATES,
+    "glass": GLASS_STATES,
+    "delegation": DELEGATION_STATES,
     "step": STEP_STATES,
     "gate": GATE_STATES,
     "payment": PAYMENT_STATES,
@@ -146,6 +184,7 @@ EVENTS = {
     "gate.opened": "Gate opened",
     "gate.closed": "Gate closed",
     "decision.made": "Decision made",
+    "approval.revoked": "Approval taken back",
 }
 ACTIONS = {
     "signed_in": "Signed in",
@@ -180,6 +219,14 @@ ACTIONS = {
     "token_revoked": "Revoked a token",
     "key_enrolled": "Enrolled a key",
     "key_revoked": "Revoked a key",
+    "change_proposed": "Proposed a change",
+    "change_decided": "Decided about a change",
+    "frozen": "Froze",
+    "glass_opened": "Asked to break the glass",
+    "glass_confirmed": "Confirmed a broken glass",
+    "glass_reviewed": "Reviewed a broken glass",
+    "delegated": "Delegated",
+    "delegation_revoked": "Revoked a delegation",
 }
 SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "US$", "JPY": "¥", "INR": "₹", "CAD": "CA$", "AUD": "A$"}
 

@@ -49,6 +49,9 @@ class Step(models.Model):
     effect = models.CharField(max_length=16, default="safe")
     is_money = models.BooleanField(default=False)
     is_remote = models.BooleanField(default=False, help_text="runs in the executor")
+    needs_consent = models.BooleanField(
+        db_default=False, help_text="held until people have consented; told by the database"
+    )
     declaration = models.ForeignKey(
         Declaration, on_delete=models.PROTECT, null=True, db_index=False, related_name="+"
     )
@@ -93,15 +96,15 @@ class Step(models.Model):
                 ),
                 name="runs_step_status",
             ),
-            # Lock 1: without a clearance a money step is held, or has ended unpaid.
+            # Lock 1: without a clearance such a step is held, or has ended with nothing done.
             models.CheckConstraint(
-                condition=Q(is_money=False)
+                condition=Q(needs_consent=False)
                 | Q(clearance_id__isnull=False)
                 | Q(status__in=["held", "denied", "cancelled"]),
-                name="runs_step_money_needs_clearance",
+                name="runs_step_needs_clearance",
             ),
             models.CheckConstraint(
-                condition=Q(is_remote=False, is_money=False, effect="safe")
+                condition=Q(is_remote=False, is_money=False, needs_consent=False, effect="safe")
                 | Q(declaration__isnull=False, is_remote=True),
                 name="runs_step_effect_is_declared",
             ),
@@ -113,7 +116,7 @@ class Step(models.Model):
                 name="runs_step_due",
             ),
             models.Index(
-                fields=["id"], condition=Q(status="held", is_money=True), name="runs_step_held"
+                fields=["id"], condition=Q(status="held", needs_consent=True), name="runs_step_held"
             ),
             models.Index(fields=["id"], condition=Q(status="in_doubt"), name="runs_step_in_doubt"),
             models.Index(fields=["id"], condition=Q(status="paused"), name="runs_step_paused"),

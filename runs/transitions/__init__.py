@@ -16,6 +16,7 @@ from runs.transitions.attempts import (
     Outcome,
     end_waiting,
     finish_attempt,
+    put_off_start,
     start_step,
     take_over,
 )
@@ -62,6 +63,7 @@ __all__ = [
     "park",
     "pause",
     "pause_for_a_person",
+    "put_off_start",
     "quarantine",
     "record",
     "request_end_by_deadline",

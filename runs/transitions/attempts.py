@@ -89,6 +89,18 @@ def start_step(
     return fence, attempt
 
 
+def put_off_start(step_id: UUID, *, seconds: float) -> None:
+    """Lets a step that is ready, but may not be claimed now, not be due for so long."""
+    with prepared.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE runs_step SET not_before = clock_timestamp() + %s * interval '1 second'
+            WHERE id = %s AND status = 'ready' AND is_remote
+            """,
+            [seconds, step_id],
+        )
+
+
 def _intend(cursor: Any, *, tenant: str, tool: str, key: str, step_id: UUID, digest: bytes) -> None:
     cursor.execute(
         """

@@ -158,15 +158,15 @@ def _cancel_unstarted(cursor: Any, claim: Held, *, before: int = 2 * positions.U
           AND (s.status IN ('held', 'paused')
                OR NOT s.is_remote AND s.status IN ('waiting', 'ready')
                OR s.status = 'ready' AND s.attempt = 0)
-        RETURNING s.id, s.position, s.is_money
+        RETURNING s.id, s.position, s.needs_consent
         """,
         [claim.id, before],
     )
-    for id, position, is_money in cursor.fetchall():
+    for id, position, needs_consent in cursor.fetchall():
         journal.append(
             claim.id, "step.cancelled", {}, position=position, actor="worker", fence=claim.fence
         )
-        if is_money:
+        if needs_consent:
             dispatch.hint("gates", id)
 
 

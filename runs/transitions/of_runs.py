@@ -99,7 +99,7 @@ class Recording:
 
 @dataclass(frozen=True, kw_only=True)
 class Declared:
-    """A step that a worker declares for the executor: held, when it moves money."""
+    """A step that a worker declares for the executor: held, when people must consent to it."""
 
     position: int
     name: str
@@ -218,6 +218,7 @@ def _declare(cursor: Any, claim: Held, step: Declared) -> None:
             declaration_id, status, arguments, digest, key, attempt, failures, held_because)
         SELECT %s, tenant, id, %s, 'tool', %s, %s, %s, true, %s, %s, %s, %s, %s, 0, 0, ''
         FROM runs_run WHERE id = %s
+        RETURNING status, needs_consent
         """,
         [
             id,
@@ -233,6 +234,8 @@ def _declare(cursor: Any, claim: Held, step: Declared) -> None:
             claim.id,
         ],
     )
+    # The database may know of people to be asked, where the declaration does not.
+    status, needs_consent = cursor.fetchone()
     journal.append(
         claim.id,
         f"step.{status}",
@@ -241,7 +244,7 @@ def _declare(cursor: Any, claim: Held, step: Declared) -> None:
         actor="worker",
         fence=claim.fence,
     )
-    dispatch.hint("gates" if step.is_money else "effects", id)
+    dispatch.hint("gates" if needs_consent else "effects", id)
 
 
 def wake(run_id: UUID) -> bool:

@@ -10,8 +10,10 @@ import psycopg
 import pytest
 from django.conf import settings
 
+from approvals import typed
 from approvals.decisions import SEAL_TAG
 from approvals.models import Gate
+from approvals.policies import rules
 from runs.models import new_id
 from tests.harness import World
 
@@ -34,6 +36,32 @@ def parked(world: World, **input: Any) -> Gate:
     run = world.park_at_gates(5000, **input)
     (gate,) = world.gates(run)
     return gate
+
+
+BANDS = {"confirm": 0, "passkey": 2, "typed": 3, "critical": 4}
+"""The millions of cents over which a rule of a tier begins, in `parked_at`."""
+
+
+def parked_at(world: World, tier: str, **consent: Any) -> Gate:
+    """A gate of this tier; two people where it is critical."""
+    above = BANDS[tier] * 1_000_000
+    if tier != "confirm" and not any(rule["name"] == tier for rule in rules(world.tenant)):
+        world.policy(
+            name=tier,
+            above_minor=above,
+            up_to_minor=above + 1_000_000,
+            quorum=2 if tier == "critical" else 1,
+            tier=tier,
+            **({"cooling_off_seconds": 60} if tier == "critical" else {}) | consent,
+        )
+    (gate,) = world.gates(world.park_at_gates(above + 5000))
+    assert gate.tier == tier
+    return gate
+
+
+def fact_of(gate: Gate) -> str:
+    """What the tier of the gate has people type: the end of the account."""
+    return typed.normal(gate.payee)[-typed.LAST :] if gate.tier in typed.TIERS else ""
 
 
 def forged(gate: Gate, person: Any, *, seal: bytes, verdict: str = "approve") -> Attack:
@@ -61,7 +89,7 @@ def claim(gate: Gate) -> Attack:
 
 
 def proper_seal(gate: Gate, person: Any, verdict: str = "approve") -> bytes:
-    words = hashlib.sha256(b"forged").hexdigest()
-    told = f"{gate.id}|{person.pk}|{verdict}|{words}|".encode()
+    words, typed = hashlib.sha256(b"forged").hexdigest(), hashlib.sha256(b"").hexdigest()
+    told = f"{gate.id}|{person.pk}||{verdict}|{words}|{typed}|".encode()
     message = SEAL_TAG + told + bytes(gate.digest)
     return hmac.new(bytes.fromhex(settings.PLACET_SEAL_KEY), message, hashlib.sha256).digest()

@@ -8,6 +8,7 @@ from approvals import statements
 from approvals.models import Gate, Key
 from approvals.registry import Introduction, register_key, request_key, revoke_key
 from approvals.signing import Signed
+from tests.approvals.attacks import fact_of
 from tests.approvals.authenticator import KeyFile, Passkey
 from tests.harness import admin, as_role
 
@@ -64,7 +65,7 @@ def signed(gate: Gate, person: Any, key: Key, device: Device, **changed: Any) ->
         "person_id": person.pk,
         "on_behalf_of_id": None,
         "reason": "",
-        "typed": "",
+        "typed": fact_of(gate),
     }
     statement = statements.statement(**(told | changed))
     return Signed(key_id=key.id, answer=device.sign(statements.challenge(statement)))

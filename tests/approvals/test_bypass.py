@@ -311,6 +311,9 @@ def test_lock_4_refuses_a_policy_that_is_not_about_these_bytes(world: World) -> 
         consent.verify(step, pay, canonical.decode(step.arguments))
     with admin() as superuser:
         superuser.execute("SET session_replication_role = replica")
-        superuser.execute("UPDATE approvals_policy SET up_to_minor = 1500000 WHERE name = 'large'")
-    with as_role("placet_executor"), pytest.raises(ConsentMismatch, match="is not about what pay"):
+        superuser.execute(
+            "UPDATE approvals_gate SET rule = 0, rule_name = %s, needs = %s WHERE run_id = %s",
+            ["Payments up to 10,000 euro", "{}", run.id],
+        )
+    with as_role("placet_executor"), pytest.raises(ConsentMismatch, match="is not what the gate"):
         consent.verify(step, pay, canonical.decode(step.arguments))

@@ -133,7 +133,7 @@ def test_whoever_requested_a_run_does_not_consent_to_what_a_fork_of_it_pays(worl
         world.decide(gate, world.bob)
     seal = proper_seal(gate, world.bob)
     said = refusal(world, "placet_web", forged(gate, world.bob, seal=seal))
-    assert "decision eligibility" in said
+    assert "decision requester" in said
     world.settle()
     assert world.run_now(made).status == "waiting"
     world.decide(gate, world.carol)
@@ -151,4 +151,4 @@ def test_a_fork_whose_requesters_are_all_who_could_consent_is_held_and_says_so(
     world.settle()
     assert world.gates(made) == []
     step = Step.objects.get(run=made, is_money=True)
-    assert "in which 0 may decide about this request" in step.held_because
+    assert "of whom 0 may decide about this request" in step.held_because

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from approvals.eligibility import why_not
 from approvals.errors import (
     AlreadyDecided,
     DecisionRefused,
@@ -14,9 +15,9 @@ from approvals.errors import (
     PolicyRefused,
     ReasonRequired,
 )
-from approvals.gates import envelope_of, why_not
+from approvals.gates import envelope_of
 from approvals.models import Gate, Policy
-from approvals.policies import retire_policy
+from approvals.policies import remove_rule
 from runs.models import Event, Step
 from tests.harness import World, admin, as_role
 from tests.zoo import ledger
@@ -49,8 +50,9 @@ def test_the_envelope_says_all_that_is_consented_to(world: World) -> None:
         "payee_name": "",
     }
     assert told["arguments"]["reference"] == "invoice 0"
-    assert (told["requester"], told["quorum"], told["group"]) == ("alice", 1, "payments")
-    assert told["policy_name"] == "Payments up to 10,000 euro"
+    (threshold,) = told["needs"]["consent"]["thresholds"]
+    assert (told["requester"], threshold["count"], threshold["group"]) == ("alice", 1, "payments")
+    assert told["rule"]["name"] == "Payments up to 10,000 euro"
 
 
 def test_a_denial_ends_it_and_the_run_is_told_why(world: World) -> None:
@@ -186,7 +188,7 @@ def test_without_a_rule_the_step_stays_held_and_says_so(world: World) -> None:
     (step,) = Step.objects.filter(run=run, is_money=True)
     assert step.status == "held"
     assert step.held_because == (
-        "No policy covers pay of 5000 SEK minor units, so nobody may clear it."
+        "No rule of the policy covers pay of 50.00 SEK, so nobody may clear it."
     )
 
 
@@ -202,10 +204,10 @@ def test_a_policy_published_later_opens_the_gate_of_a_held_step(world: World) ->
     assert [gate.status for gate in world.gates(run)] == ["open"]
 
 
-def test_a_retired_policy_opens_no_gate_but_keeps_those_it_opened(world: World) -> None:
+def test_a_retired_rule_opens_no_gate_but_keeps_those_it_opened(world: World) -> None:
     gate = gate_of(world)
     with as_role("placet_owner"):
-        retire_policy(Policy.objects.get(tenant=world.tenant))
+        remove_rule(world.tenant, "Payments up to 10,000 euro")
     assert world.gates(world.park_at_gates(6000)) == []
     world.decide(gate, world.bob)
     world.settle()
@@ -219,7 +221,7 @@ def test_a_rule_that_too_few_people_can_satisfy_holds_and_says_so(world: World) 
     run = world.park_at_gates(2_000_000)
     assert world.gates(run) == []
     (step,) = Step.objects.filter(run=run, is_money=True)
-    assert "in which 0 may decide about this request" in step.held_because
+    assert "of whom 0 may decide about this request" in step.held_because
 
 
 @pytest.mark.parametrize(

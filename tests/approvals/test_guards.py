@@ -7,7 +7,6 @@ import psycopg
 import pytest
 from django.db import connection
 
-from approvals import envelope
 from runs.models import Step, new_id
 from tests.approvals.attacks import (
     ALL_PROCESSES,
@@ -174,22 +173,22 @@ def test_nobody_takes_a_number_of_the_journal_out_of_turn(world: World) -> None:
 
 def test_the_gatekeeper_cannot_lie_about_the_sum_to_get_an_easier_rule(world: World) -> None:
     """All bytes are truthful, only the column for lists says 1 cent."""
-    from approvals import gates
+    from approvals import asking, gates
 
     world.policy(name="two", above_minor=1_000_000, up_to_minor=2_000_000, quorum=2)
     run = world.start("paying", amounts=[1_500_000])
     world.work()
     step = Step.objects.select_related("run", "declaration").get(run=run, status="held")
-    easy = gates.policies.rules(world.tenant)[0]
+    asked = asking.ask(step)
+    assert asked.outcome.rule == 1 and asked.policy is not None
     with as_role("placet_gatekeeper"):
-        assert step.declaration is not None
-        arguments = gates.canonical.decode(step.arguments)
-        money = envelope.money_of(step.declaration.body, arguments)
-        gate = gates._gate(step, easy, money, arguments)
+        gate = gates._gate(step, asked)
         gate.amount_minor = 1
         with pytest.raises(Exception, match="gate money: the gate does not ask about what"):
             gate.save(force_insert=True)
         gate.amount_minor = 1_500_000
+        easy = asked.policy.body["rules"][0]
+        gate.rule, gate.rule_name, gate.needs = 0, easy["name"], easy["then"]
         with pytest.raises(Exception, match="gate rule: the gate does not ask for what"):
             gate.save(force_insert=True)
 
@@ -201,7 +200,7 @@ def test_an_approval_of_somebody_who_has_left_since_moves_no_money(world: World)
     with as_role("placet_owner"):
         world.bob.is_active = False
         world.bob.save()
-    assert "spend voices: 0 of 1 approvals still stand" in refusal(
+    assert "spend voices: not enough approvals still stand, quorum 0/1" in refusal(
         world, "placet_executor", claim(gate)
     )
 

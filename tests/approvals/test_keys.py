@@ -17,6 +17,7 @@ from runs.models import new_id
 from tests.approvals.attacks import ALL_PROCESSES, Attack, refusal
 from tests.approvals.authenticator import KeyFile, Passkey
 from tests.approvals.enrolled import ask, enrol, introduced, revoke, season
+from tests.approvals.proposals import vouched
 from tests.harness import World, admin, as_role
 
 
@@ -63,9 +64,12 @@ def test_a_first_key_signs_at_once_but_not_for_the_high_tiers(world: World) -> N
 def test_a_key_that_was_vouched_for_does_not_wait(world: World) -> None:
     key = enrol(world.bob, Passkey())
     before = database_now()
-    with as_role("placet_gatekeeper"):
-        assert registry.vouch(key.id)
-        assert not registry.vouch(key.id)
+    assert "key vouch: two admins have not agreed" in refusal(
+        world, "placet_gatekeeper", ("UPDATE approvals_key SET vouched_at = now()", [])
+    )
+    assert vouched(world, key).status == "applied"
+    with pytest.raises(KeyRefused, match="does not wait any more"):
+        registry.check_vouching(world.tenant, registry.vouching(key))
     key.refresh_from_db()
     assert may_sign(key, "critical", database_now()) == ""
     assert "is fresh" in may_sign(key, "critical", before)
@@ -309,8 +313,7 @@ def test_what_was_asked_and_what_was_enrolled_cannot_be_changed(world: World) ->
         ("DELETE FROM approvals_keyrequest", "append-only"),
     ):
         assert said in refusal(world, "placet_owner", (statement, [])), statement
-    with as_role("placet_gatekeeper"):
-        assert registry.vouch(key.id)
+    assert vouched(world, key).status == "applied"
     again = ("UPDATE approvals_key SET vouched_at = NULL", [])
     assert "key bytes: what a key is" in refusal(world, "placet_gatekeeper", again)
 

@@ -4,6 +4,7 @@ and each attack has a twin that shows the same thing succeeding the lawful way."
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import threading
 
@@ -38,7 +39,7 @@ def test_no_process_can_clear_by_itself(world: World, role: str) -> None:
     if role == "placet_web":
         assert "permission denied for table runs_step" in answer
     else:
-        assert "only the gatekeeper clears" in answer or "runs_step_money_needs" in answer
+        assert "only the gatekeeper clears" in answer or "runs_step_needs" in answer
     assert Step.objects.get(pk=gate.step_id).status == "held"
 
 
@@ -56,7 +57,7 @@ def test_lock_1_a_money_step_without_clearance_cannot_be_ready_even_for_the_owne
     with admin() as superuser, pytest.raises(psycopg.errors.CheckViolation) as refused:
         superuser.execute("SET session_replication_role = replica")  # no trigger helps here
         superuser.execute("UPDATE runs_step SET status = 'ready' WHERE id = %s", [gate.step_id])
-    assert "runs_step_money_needs_clearance" in str(refused.value)
+    assert "runs_step_needs_clearance" in str(refused.value)
 
 
 def test_lock_2_the_gatekeeper_cannot_clear_without_a_quorum(world: World) -> None:
@@ -144,7 +145,7 @@ def test_no_process_can_read_the_seal_key_or_ask_for_a_seal(world: World) -> Non
         read = ("SELECT key FROM approvals_sealkey", [])
         assert "permission denied for table approvals_sealkey" in refusal(world, role, read)
         ask = (
-            "SELECT approvals_seal_of('placet/decision/v1', %s, %s)",
+            "SELECT approvals_seal_of('placet/decision/v2', %s, %s)",
             [f"{gate.id}|{world.bob.pk}|approve|", bytes(gate.digest)],
         )
         assert "permission denied for function approvals_seal_of" in refusal(world, role, ask)
@@ -154,7 +155,7 @@ def test_no_process_can_read_the_seal_key_or_ask_for_a_seal(world: World) -> Non
     ("who", "why"),
     [
         ("alice", "decision requester: who requested may not decide"),
-        ("mallory", "decision eligibility: the person is not in the group payments"),
+        ("mallory", "decision eligibility: the gate does not ask this person"),
     ],
 )
 def test_a_sealed_decision_of_the_wrong_person_is_refused(world: World, who: str, why: str) -> None:
@@ -179,7 +180,7 @@ def test_one_person_has_one_vote(world: World) -> None:
     gate = parked(world)
     attack = forged(gate, world.bob, seal=proper_seal(gate, world.bob))
     twice = forged(gate, world.bob, seal=proper_seal(gate, world.bob))
-    assert "approvals_decision_one_vote" in refusal(world, "placet_web", attack, twice)
+    assert "decision voice: this human being" in refusal(world, "placet_web", attack, twice)
 
 
 @pytest.mark.parametrize("role", ALL_PROCESSES)
@@ -191,7 +192,7 @@ def test_nobody_edits_what_is_held_or_asked(world: World, role: str) -> None:
         ("runs_step", "key"),
         ("approvals_gate", "envelope"),
         ("approvals_gate", "quorum"),
-        ("approvals_policy", "quorum"),
+        ("approvals_policy", "document"),
         ("runs_run", "requested_by_id"),
         ("approvals_reviewer", "person_id"),
     ):
@@ -208,7 +209,7 @@ def test_even_the_superuser_is_refused_a_plain_edit_of_held_bytes(world: World) 
         with pytest.raises(psycopg.Error, match="gate bytes"):
             superuser.execute("UPDATE approvals_gate SET quorum = 9 WHERE id = %s", [gate.id])
         with pytest.raises(psycopg.Error, match="policy bytes"):
-            superuser.execute("UPDATE approvals_policy SET quorum = 1, name = 'x'")
+            superuser.execute("UPDATE approvals_policy SET document = '{}'")
         with pytest.raises(psycopg.Error, match="run identity"):
             superuser.execute("UPDATE runs_run SET requested_by_id = %s", [world.bob.pk])
 
@@ -344,8 +345,9 @@ def test_the_gatekeeper_cannot_open_a_gate_that_asks_for_less_than_the_policy(
         "run": run.id,
         "requester": world.alice.pk,
         "policy": gate.policy_id,
-        "group": "payments",
-        "quorum": 1,
+        "rule": 0,
+        "name": gate.rule_name,
+        "needs": json.dumps(gate.needs),
         "envelope": encoded,
         "digest": envelope.digest(encoded),
         "tool": "pay",
@@ -354,10 +356,11 @@ def test_the_gatekeeper_cannot_open_a_gate_that_asks_for_less_than_the_policy(
     }
     insert = (
         "INSERT INTO approvals_gate (id, tenant, step_id, run_id, requester_id, policy_id,"
-        ' "group", quorum, status, envelope, digest, tool, amount_minor, currency, payee,'
-        " opened_at, expires_at) VALUES (%(id)s, %(tenant)s, %(step)s, %(run)s, %(requester)s,"
-        " %(policy)s, %(group)s, %(quorum)s, 'open', %(envelope)s, %(digest)s, %(tool)s,"
-        " %(amount)s, %(currency)s, 'x', now(), now() + interval '1 hour')"
+        " rule, rule_name, needs, status, envelope, digest, tool, amount_minor, currency, payee,"
+        " payee_name, opened_at, expires_at)"
+        " VALUES (%(id)s, %(tenant)s, %(step)s, %(run)s, %(requester)s,"
+        " %(policy)s, %(rule)s, %(name)s, %(needs)s, 'open', %(envelope)s, %(digest)s, %(tool)s,"
+        " %(amount)s, %(currency)s, 'x', '', now(), now() + interval '1 hour')"
     )
     answer = refusal(world, "placet_gatekeeper", (insert, values))  # type: ignore[arg-type]
     assert "gate rule: the gate does not ask for what its policy asks for" in answer

@@ -10,24 +10,23 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from approvals import registry, signing
+from approvals import signing
 from approvals.decisions import decide
 from approvals.errors import SignatureRefused
 from approvals.models import Decision, Gate, Key
 from approvals.signing import Signed
 from runs.clock import database_now
-from tests.approvals.attacks import forged, parked, proper_seal, refusal
+from tests.approvals.attacks import fact_of, forged, parked_at, proper_seal, refusal
 from tests.approvals.authenticator import KeyFile, Passkey
 from tests.approvals.enrolled import enrol, revoke, season, signed
+from tests.approvals.proposals import vouched
 from tests.harness import World, admin, as_role
 
 DEVICES = pytest.mark.parametrize("kind", [Passkey, KeyFile], ids=["passkey", "file"])
 
 
-def approve(
-    gate: Gate, person: Any, by: Signed | None, tier: str = "passkey", **given: str
-) -> Decision:
-    told = {"verdict": "approve", "reason": ""} | given
+def approve(gate: Gate, person: Any, by: Signed | None, **given: str) -> Decision:
+    told = {"verdict": "approve", "reason": "", "typed_fact": fact_of(gate)} | given
     with as_role("placet_web"):
         return decide(
             gate_id=gate.id,
@@ -35,14 +34,13 @@ def approve(
             person=person,
             digest=bytes(gate.digest).hex(),
             signed=by,
-            tier=tier,
             **told,
         )
 
 
-def no(gate: Gate, person: Any, by: Signed | None, tier: str = "passkey", **given: str) -> str:
+def no(gate: Gate, person: Any, by: Signed | None, **given: str) -> str:
     with pytest.raises(SignatureRefused) as refused:
-        approve(gate, person, by, tier, **given)
+        approve(gate, person, by, **given)
     assert not Decision.objects.filter(gate=gate).exists()
     return str(refused.value)
 
@@ -51,9 +49,9 @@ def found(decision: Decision, role: str = "placet_executor", **given: Any) -> st
     """What the gatekeeper or the executor finds, by itself."""
     with as_role(role):
         row = Decision.objects.get(pk=decision.pk)
-        asked = {"tier": "passkey", "digest": bytes(row.digest), "at": database_now()} | given
+        asked = {"tier": row.gate.tier, "digest": bytes(row.digest), "at": database_now()} | given
         return signing.why_unsigned(
-            row, on_behalf_of_id=None, typed="", origins=settings.PLACET_ORIGINS, **asked
+            row, on_behalf_of_id=None, typed=row.typed, origins=settings.PLACET_ORIGINS, **asked
         )
 
 
@@ -71,7 +69,7 @@ def is_signed(decision: Decision, tier: str = "passkey") -> bool:
 def test_what_a_key_signed_is_kept_and_counts_for_everybody_who_looks(
     world: World, kind: Any
 ) -> None:
-    gate, device = parked(world), kind()
+    gate, device = parked_at(world, "passkey"), kind()
     key = enrol(world.bob, device)
     by = signed(gate, world.bob, key, device, reason="Checked.")
 
@@ -87,15 +85,15 @@ def test_what_a_key_signed_is_kept_and_counts_for_everybody_who_looks(
 def test_an_approval_above_the_lowest_tier_needs_a_signature_and_a_denial_never(
     world: World,
 ) -> None:
-    gate = parked(world)
     for tier in ("passkey", "typed", "critical"):
-        assert "must be signed with a passkey or a key file" in no(gate, world.bob, None, tier)
-    denial = approve(gate, world.bob, None, "critical", verdict="deny", reason="Not ours.")
-    assert (denial.method, denial.key) == ("confirm", None)
-    other = parked(world)
-    unsigned = approve(other, world.bob, None, "confirm")
-    assert found(unsigned, tier="confirm") == "" and is_signed(unsigned, "confirm")
-    assert found(unsigned) == "A key must sign an approval here." and not is_signed(unsigned)
+        gate = parked_at(world, tier)
+        assert "must be signed with a passkey or a key file" in no(gate, world.bob, None)
+        denial = approve(gate, world.bob, None, verdict="deny", reason="Not ours.")
+        assert (denial.method, denial.key) == ("confirm", None)
+    unsigned = approve(parked_at(world, "confirm"), world.bob, None)
+    assert found(unsigned) == "" and is_signed(unsigned, "confirm")
+    said = found(unsigned, tier="passkey")
+    assert said == "A key must sign an approval here." and not is_signed(unsigned)
 
 
 @DEVICES
@@ -113,7 +111,7 @@ def test_an_approval_above_the_lowest_tier_needs_a_signature_and_a_denial_never(
 def test_a_signature_for_anything_else_decides_nothing(
     world: World, kind: Any, changed: Any
 ) -> None:
-    gate, device = parked(world), kind()
+    gate, device = parked_at(world, "passkey"), kind()
     key = enrol(world.bob, device)
     assert "another statement" in no(
         gate, world.bob, signed(gate, world.bob, key, device, **changed)
@@ -122,7 +120,7 @@ def test_a_signature_for_anything_else_decides_nothing(
 
 
 def test_a_passkey_that_was_used_otherwise_decides_nothing(world: World) -> None:
-    gate, device = parked(world), Passkey()
+    gate, device = parked_at(world, "passkey"), Passkey()
     key = enrol(world.bob, device)
     for changed, said in (
         ({"origin": "https://placet.example"}, "which is not where Placet is"),
@@ -137,7 +135,7 @@ def test_a_passkey_that_was_used_otherwise_decides_nothing(world: World) -> None
 def test_a_signature_is_for_one_gate_and_one_person(world: World) -> None:
     device, hers = Passkey(), Passkey()
     key, carols = enrol(world.bob, device), enrol(world.carol, hers)
-    gate, other = parked(world), parked(world)
+    gate, other = parked_at(world, "passkey"), parked_at(world, "passkey")
     by = signed(gate, world.bob, key, device)
     assert "another statement" in no(other, world.bob, by)
     assert "none of yours" in no(gate, world.carol, by)
@@ -148,30 +146,29 @@ def test_a_signature_is_for_one_gate_and_one_person(world: World) -> None:
 
 
 def test_a_fresh_key_and_a_revoked_one_decide_nothing(world: World) -> None:
-    gate, device = parked(world), Passkey()
+    gate, device = parked_at(world, "typed"), Passkey()
     key = enrol(world.bob, device)
     by = signed(gate, world.bob, key, device)
-    assert "is fresh: for a request as high as this" in no(gate, world.bob, by, "typed")
+    assert "is fresh: for a request as high as this" in no(gate, world.bob, by)
     season(key)
-    second = KeyFile()
+    second, lower = KeyFile(), parked_at(world, "passkey")
     waiting = enrol(world.bob, second)
     assert "no older key signed for it" in no(
-        gate, world.bob, signed(gate, world.bob, waiting, second)
+        lower, world.bob, signed(lower, world.bob, waiting, second)
     )
     revoke(waiting, world.bob)
     assert "none of yours, or was revoked" in no(
-        gate, world.bob, signed(gate, world.bob, waiting, second)
+        lower, world.bob, signed(lower, world.bob, waiting, second)
     )
-    decision = approve(gate, world.bob, by, "typed")
+    decision = approve(gate, world.bob, by)
     assert found(decision, tier="critical") == "" and is_signed(decision, "critical")
 
 
 def test_what_a_fresh_key_signed_does_not_count_later_for_a_high_tier(world: World) -> None:
-    gate, device = parked(world), Passkey()
+    gate, device = parked_at(world, "passkey"), Passkey()
     key = enrol(world.bob, device)
     decision = approve(gate, world.bob, signed(gate, world.bob, key, device))
-    with as_role("placet_gatekeeper"):
-        assert registry.vouch(key.id)
+    assert vouched(world, key).status == "applied"
     assert found(decision) == "" and is_signed(decision)
     assert "is fresh" in found(decision, tier="typed") and not is_signed(decision, "typed")
 
@@ -179,7 +176,7 @@ def test_what_a_fresh_key_signed_does_not_count_later_for_a_high_tier(world: Wor
 def test_a_key_that_was_revoked_before_the_payment_left_takes_its_approvals_along(
     world: World,
 ) -> None:
-    gate, device = parked(world), Passkey()
+    gate, device = parked_at(world, "passkey"), Passkey()
     key = enrol(world.bob, device)
     decision = approve(gate, world.bob, signed(gate, world.bob, key, device))
     before = database_now()
@@ -214,8 +211,8 @@ def test_a_row_that_was_rewritten_past_every_guard_is_found_by_its_signature(
     world: World, forgery: str
 ) -> None:
     """As the superuser of the database could."""
-    gate, device = parked(world), Passkey()
-    parked(world)
+    gate, device = parked_at(world, "passkey"), Passkey()
+    parked_at(world, "passkey")
     key = enrol(world.bob, device)
     enrol(world.carol, Passkey())
     decision = approve(gate, world.bob, signed(gate, world.bob, key, device))
@@ -241,7 +238,7 @@ def with_key(gate: Gate, person: Any, key: Key | None, **changed: Any) -> Any:
 
 
 def test_no_row_names_a_key_that_is_not_the_persons_or_does_not_stand(world: World) -> None:
-    gate = parked(world)
+    gate = parked_at(world, "confirm")
     bobs, carols = enrol(world.bob, Passkey()), enrol(world.carol, Passkey())
     for attack, said in (
         (with_key(gate, world.bob, carols), "this is no key of the person who decides"),
@@ -263,7 +260,7 @@ def test_no_row_names_a_key_that_is_not_the_persons_or_does_not_stand(world: Wor
 
 
 def test_a_revocation_waits_for_a_decision_under_way(world: World) -> None:
-    gate, device = parked(world), Passkey()
+    gate, device = parked_at(world, "confirm"), Passkey()
     key = enrol(world.bob, device)
     url = world.servers.database_url("placet_web")
     with psycopg.connect(url) as deciding:
@@ -279,5 +276,5 @@ def test_a_revocation_waits_for_a_decision_under_way(world: World) -> None:
         deciding.commit()
     revoke(key, world.bob)
     assert "decision key: the key was revoked" in refusal(
-        world, "placet_web", with_key(parked(world), world.bob, key)
+        world, "placet_web", with_key(parked_at(world, "confirm"), world.bob, key)
     )

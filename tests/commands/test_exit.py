@@ -36,7 +36,7 @@ def test_a_token_is_all_that_a_shell_captures(world: World, servers: Servers) ->
         (("start", "nothing"), 1, "CommandError: There is no workflow called 'nothing'."),
         (("start",), 2, "the following arguments are required: workflow"),
         (("gates", "--state", "ajar"), 2, "invalid choice: 'ajar'"),
-        (("policy", "retire", "x"), 1, "CommandError: There is no policy 'x'."),
+        (("policy", "retire", "x"), 1, "CommandError: The policy has no rule 'x'."),
     ],
 )
 def test_a_refusal_is_a_sentence_and_a_status(

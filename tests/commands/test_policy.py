@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from approvals.models import Policy
 from console.models import AuditEntry
-from tests.commands.terminal import as_owner, run
+from tests.commands.terminal import Said, as_owner, run
 from tests.harness import World
 
 RULE = ("--tool", "pay", "--currency", "EUR", "--group", "payments", "--quorum", "2")
 
 
+def rule_of(said: Said) -> dict[str, Any]:
+    """The rule that a command has just put behind the others."""
+    return Policy.objects.get(id=said.out.strip()).body["rules"][-1]
+
+
 def test_amounts_are_decimals_of_the_currency_or_minor_units(world: World) -> None:
-    for line in (
-        ("--above", "500.00", "--up-to", "10000.5"),
-        ("--above-minor", "50000", "--up-to-minor", "1000050"),
+    for name, line in (
+        ("Large", ("--above", "500.00", "--up-to", "10000.5")),
+        ("Larger", ("--above-minor", "50000", "--up-to-minor", "1000050")),
     ):
-        said = as_owner("policy", "add", "Large", *RULE, *line, "--tenant", world.tenant)
-        policy = Policy.objects.get(id=said.out.strip())
-        assert (policy.above_minor, policy.up_to_minor) == (50_000, 1_000_050)
-        assert (policy.quorum, policy.expires_after_seconds) == (2, 72 * 3600)
+        said = as_owner("policy", "add", name, *RULE, *line, "--tenant", world.tenant)
+        rule = rule_of(said)
+        assert rule["when"]["amounts"] == [
+            {"currency": "EUR", "above_minor": 50_000, "up_to_minor": 1_000_050}
+        ]
+        consent = rule["then"]["consent"]
+        assert [one["count"] for one in consent["thresholds"]] == [2]
+        assert consent["expires_after_seconds"] == 72 * 3600
     listed = as_owner("policy", "list").out
     assert "10,000.50 EUR" in listed and "2 of payments" in listed
-    first, second = AuditEntry.objects.filter(action="policy_published")
-    assert (
-        first.detail
-        == second.detail
-        == {
-            "tool": "pay",
-            "currency": "EUR",
-            "above_minor": 50_000,
-            "up_to_minor": 1_000_050,
-            "group": "payments",
-            "quorum": 2,
-            "expires_after_seconds": 72 * 3600,
-        }
-    )
+    policy = Policy.objects.get(id=said.out.strip())
+    newest = AuditEntry.objects.filter(action="policy_published").order_by("-at").first()
+    assert newest is not None
+    assert newest.detail == {
+        "version": policy.number,
+        "rule": "Larger",
+        "digest": bytes(policy.digest).hex(),
+    }
 
 
 def test_a_tool_that_nothing_declares_is_a_slip_unless_it_is_meant(world: World) -> None:
@@ -44,13 +49,13 @@ def test_a_tool_that_nothing_declares_is_a_slip_unless_it_is_meant(world: World)
     for name in ("pya", "add"):
         assert f"No tool named '{name}' that moves money" in as_owner(*line, name).refusal
     said = as_owner(*line, "pay_later", "--unknown-tool")
-    assert Policy.objects.get(id=said.out.strip()).tool == "pay_later"
+    assert rule_of(said)["when"]["tools"] == ["pay_later"]
 
 
 def test_a_group_that_is_too_small_for_its_rule_is_named(world: World) -> None:
     line = ("policy", "add", "Small", *RULE, "--up-to", "10", "--tenant", world.tenant)
     assert as_owner(*line).err == ""
-    said = as_owner(*line, "--quorum", "3")
+    said = as_owner(*(word if word != "Small" else "Three" for word in line), "--quorum", "3")
     assert "The rule needs 3 of payments, which has 2" in said.err
     assert Policy.objects.filter(id=said.out.strip()).exists()
 
@@ -58,7 +63,7 @@ def test_a_group_that_is_too_small_for_its_rule_is_named(world: World) -> None:
 def test_a_currency_without_decimals_takes_none(world: World) -> None:
     yen = ("--tool", "pay", "--currency", "JPY", "--group", "payments", "--quorum", "1")
     said = as_owner("policy", "add", "Yen", *yen, "--up-to", "5000")
-    assert Policy.objects.get(id=said.out.strip()).up_to_minor == 5000
+    assert rule_of(said)["when"]["amounts"][0]["up_to_minor"] == 5000
     assert (
         "more than the 0 decimals of JPY"
         in as_owner("policy", "add", "Yen", *yen, "--up-to", "5000.5").refusal
@@ -96,12 +101,15 @@ def test_a_rule_that_cannot_be_is_refused_in_a_sentence(
     assert not AuditEntry.objects.exists()
 
 
-def test_a_retired_rule_stays_listed_and_is_retired_once(world: World) -> None:
-    policy = Policy.objects.get()
-    assert as_owner("policy", "retire", str(policy.id)).refusal == ""
-    assert "retired" in as_owner("policy", "list").out
-    assert "retired" in as_owner("policy", "retire", str(policy.id)).refusal
-    assert as_owner("policy", "retire", "x").refusal == "There is no policy 'x'."
+def test_a_retired_rule_is_no_longer_in_force_and_its_version_is_kept(world: World) -> None:
+    before = Policy.objects.get()
+    name = before.body["rules"][0]["name"]
+    line = ("policy", "retire", name, "--tenant", world.tenant)
+    assert as_owner(*line).out.strip() == f"Version 2 is in force, without the rule {name}."
+    assert "There are no rules in force." in as_owner("policy", "list").out
+    assert as_owner(*line).refusal == f"The policy has no rule {name!r}."
+    before.refresh_from_db()
+    assert before.retired_at is not None and before.body["rules"][0]["name"] == name
 
 
 def test_the_web_process_cannot_publish_a_rule(world: World) -> None:

@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from approvals.models import Policy, Reviewer
+from approvals.policies import remove_rule
 from console.models import DEFAULT_TENANT, AuditEntry, User
 from console.roles import roles_of, set_roles
 from credentials.models import Scope, Secret
@@ -30,7 +31,7 @@ def rows() -> dict[str, Any]:
     return {
         "people": {p.username: (p.password, roles_of(p)) for p in User.objects.all()},
         "reviewers": set(Reviewer.objects.values_list("group", "person__username")),
-        "policies": list(Policy.objects.order_by("position").values()),
+        "policies": list(Policy.objects.order_by("number").values()),
         "secrets": list(Secret.objects.values_list("path", "version")),
         "scopes": sorted(Scope.objects.values_list("tool", flat=True)),
         "runs": list(Run.objects.values_list("pk", "workflow", "requested_by__username")),
@@ -55,8 +56,18 @@ def test_the_first_start_makes_the_cast_the_rules_the_secret_and_a_run(tmp_path:
         (DEFAULT_TENANT, "payments", "bob"),
         (DEFAULT_TENANT, "payments", "carol"),
     }
-    bands = Policy.objects.filter(currency="EUR").order_by("above_minor")
-    assert [(p.above_minor, p.up_to_minor, p.quorum) for p in bands] == [
+    rules = Policy.objects.get(retired_at=None).body["rules"]
+    bands = [
+        (
+            band["above_minor"],
+            band["up_to_minor"],
+            rule["then"]["consent"]["thresholds"][0]["count"],
+        )
+        for rule in rules
+        for band in rule["when"]["amounts"]
+        if band["currency"] == "EUR"
+    ]
+    assert bands == [
         (0, 1_000_000, 1),
         (1_000_000, 100_000_000, 2),
     ]
@@ -101,7 +112,7 @@ def test_what_was_taken_back_stays_taken_back() -> None:
     call_command("seed_demo")
     Scope.objects.filter(tool="already_paid").delete()
     Reviewer.objects.filter(person__username="carol").delete()
-    Policy.objects.filter(currency="SEK").update(retired_at="2026-01-01T00:00:00Z")
+    remove_rule(DEFAULT_TENANT, Policy.objects.get(retired_at=None).body["rules"][-1]["name"])
     before = rows()
     call_command("seed_demo")
     assert rows() == before

@@ -24,7 +24,7 @@ def test_the_page_says_what_is_paid_to_whom_from_the_envelope(bob: Visitor, gate
     assert page.texts("h1") == ["Pay €98.70 to GB29NWBK60161331926810, once, by pay."]
     assert page.texts("pre") == [bytes(gate.envelope).decode()]
     assert bytes(gate.digest).hex() in page.text
-    assert "one person of the group payments has approved" in page.text
+    assert "one person of the group payments must approve" in page.text
     for argument in ("amount_minor", "9870", "iban", "reference", "invoice 0"):
         assert argument in page.text
 

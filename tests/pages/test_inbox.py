@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from approvals.gates import is_asked, is_live, why_not
+from approvals.eligibility import is_asked, is_live, why_not
 from approvals.models import Gate, Reviewer
 from console.access import DEFAULT_PAGE_SIZE
 from console.pages import requests

@@ -34,9 +34,10 @@ def anyone(world: World) -> Visitor:
 
 @pytest.fixture
 def gate(world: World, gate: Gate) -> Gate:
-    """The gate, and beside it a question and a schedule."""
+    """The gate, and beside it a question, a schedule and safeguards."""
     visitors.make_question(world)
     visitors.make_schedule(world)
+    visitors.make_safeguards(world)
     return gate
 
 
@@ -165,21 +166,28 @@ def test_characters_that_hide_or_turn_are_shown_as_what_they_are(
 
 @pytest.mark.parametrize("kind", words.STATES)
 def test_every_state_of_the_rows_has_words(kind: str) -> None:
-    from approvals.models import Decision, Gate
+    from approvals.models import Change, ChangeVoice, Decision, Gate
     from runs.models import Run, Settlement, Step, Tick
 
+    derived = {
+        "schedule": {"active", "paused", "over"},
+        "key": {"standing", "fresh", "waiting", "revoked"},
+        "voice": {*ChangeVoice.Verdict.values, "propose"},
+        "freeze": {"frozen", "thawed"},
+        "glass": {"waiting", "open", "unreviewed", "overdue", "reviewed", "lapsed"},
+        "delegation": {"coming", "active", "over", "revoked"},
+    }
     rows = {
         "run": Run.Status,
         "step": Step.Status,
         "gate": Gate.Status,
+        "change": Change.Status,
         "decision": Decision.Verdict,
         "settlement": Settlement.Answer,
         "tick": Tick.Outcome,
     }
-    if kind == "schedule":
-        assert set(words.STATES[kind]) == {"active", "paused", "over"}
-    elif kind == "key":
-        assert set(words.STATES[kind]) == {"standing", "fresh", "waiting", "revoked"}
+    if kind in derived:
+        assert set(words.STATES[kind]) == derived[kind]
     elif kind == "payment":
         made = {"paid", "cleared", "unpaid", "in_doubt", "given_up"}
         assert set(words.STATES[kind]) == {*Gate.Status.values, *made}

@@ -31,6 +31,8 @@ class Expected:
 
 
 ADMIN, OPERATOR = frozenset({"admin"}), frozenset({"operator"})
+FREEZERS, BREAKERS = EVERYBODY - {"auditor"}, frozenset({"reviewer", "admin"})
+CONFIRMED = {"confirmed": "yes"}
 TABLE: dict[tuple[str, str], Expected] = {
     ("home", "GET"): Expected(may=EVERYBODY),
     ("inbox", "GET"): Expected(may=EVERYBODY),
@@ -77,6 +79,31 @@ TABLE: dict[tuple[str, str], Expected] = {
     ("keys", "GET"): Expected(may=EVERYBODY),
     ("key-enrol", "POST"): Expected(may=EVERYBODY, answer=422, form={"kind": "file"}),
     ("key-revoke", "POST"): Expected(may=EVERYBODY, answer=404, form={"key": visitors.ABSENT}),
+    ("freezes", "GET"): Expected(may=EVERYBODY),
+    ("freeze-new", "GET"): Expected(may=FREEZERS),
+    ("freeze-new", "POST"): Expected(may=FREEZERS, answer=422, form=CONFIRMED),
+    ("freeze-thaw", "GET"): Expected(may=FREEZERS, arguments="freeze"),
+    ("freeze-thaw", "POST"): Expected(may=FREEZERS, arguments="freeze", answer=422, form=CONFIRMED),
+    ("changes", "GET"): Expected(may=EVERYBODY),
+    ("change", "GET"): Expected(may=EVERYBODY, arguments="change"),
+    ("change-say", "POST"): Expected(may=ADMIN, arguments="change", answer=422, form=CONFIRMED),
+    ("groups", "GET"): Expected(may=EVERYBODY),
+    ("group-propose", "GET"): Expected(may=ADMIN),
+    ("group-propose", "POST"): Expected(may=ADMIN, answer=422, form=CONFIRMED),
+    ("breakglass", "GET"): Expected(may=EVERYBODY),
+    ("breakglass-open", "GET"): Expected(may=BREAKERS),
+    ("breakglass-open", "POST"): Expected(may=BREAKERS, answer=422, form=CONFIRMED),
+    ("breakglass-confirm", "GET"): Expected(may=BREAKERS, arguments="glass"),
+    ("breakglass-confirm", "POST"): Expected(may=BREAKERS, arguments="glass"),
+    ("breakglass-review", "GET"): Expected(may=BREAKERS | {"auditor"}, arguments="glass"),
+    ("breakglass-review", "POST"): Expected(
+        may=BREAKERS | {"auditor"}, arguments="glass", answer=422, form=CONFIRMED
+    ),
+    ("delegations", "GET"): Expected(may=frozenset({"reviewer"})),
+    ("delegation-new", "GET"): Expected(may=frozenset({"reviewer"})),
+    ("delegation-new", "POST"): Expected(may=frozenset({"reviewer"}), answer=422, form=CONFIRMED),
+    ("delegation-revoke", "GET"): Expected(may=frozenset({"reviewer"}), arguments="delegation"),
+    ("delegation-revoke", "POST"): Expected(may=frozenset({"reviewer"}), arguments="delegation"),
     ("secrets", "GET"): Expected(may=ADMIN),
     ("secret-write", "GET"): Expected(may=ADMIN),
     ("secret-write", "POST"): Expected(may=ADMIN, answer=422, form={"path": "bank/none"}),
@@ -104,9 +131,12 @@ def address(name: str, gate: Gate) -> str:
     if wanted.arguments in ("schedule", "turned"):
         schedule = Schedule.objects.get(tenant=gate.tenant)
         ids |= {"schedule": [schedule.id], "turned": [schedule.id, "pause"]}
+    if wanted.arguments in SAFEGUARDS:
+        ids |= visitors.safeguards_of(gate.tenant)
     return reverse(name, args=ids[wanted.arguments]) + wanted.query
 
 
+SAFEGUARDS = ("change", "freeze", "glass", "delegation")
 MORE: dict[str, list[Any]] = {
     "step-settle": [0],
     "question": [0],
@@ -116,6 +146,7 @@ MORE: dict[str, list[Any]] = {
 OF_ONE = [
     *("gate", "run", "step-settle", "run-steer", "run-fork", "run-signal", "question"),
     *("schedule", "schedule-edit", "schedule-turn", "schedule-backfill"),
+    *("change", "freeze-thaw", "breakglass-confirm", "breakglass-review", "delegation-revoke"),
 ]
 
 
@@ -126,9 +157,10 @@ def absent_address(name: str) -> str:
 
 @pytest.fixture
 def gate(world: World, gate: Gate) -> Gate:
-    """The gate, and beside it a question and a schedule."""
+    """The gate, and beside it a question, a schedule and safeguards."""
     visitors.make_question(world)
     visitors.make_schedule(world)
+    visitors.make_safeguards(world)
     return gate
 
 

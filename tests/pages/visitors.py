@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
 
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 
-from approvals.models import Decision, Gate, KeyRequest, KeyRevocation
+from approvals import breakglass, changes, delegations, freezes, groups
+from approvals.models import (
+    BreakGlass,
+    BreakGlassConfirmation,
+    BreakGlassReview,
+    Change,
+    ChangeVoice,
+    Decision,
+    Delegation,
+    Freeze,
+    Gate,
+    KeyRequest,
+    KeyRevocation,
+    Reviewer,
+)
 from console.models import AuditEntry, User
 from console.roles import set_roles
 from credentials.models import Lease, Scope, Secret
@@ -19,7 +35,9 @@ from tests.harness import PASSWORD, World, as_role
 
 ABSENT = "0193d1a0-0000-7000-8000-000000000000"
 STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement,
-         Signal, Schedule, KeyRequest, KeyRevocation)  # fmt: skip
+         Signal, Schedule, Change, ChangeVoice, Freeze, Reviewer, BreakGlass,
+         BreakGlassConfirmation, BreakGlassReview, Delegation, KeyRequest,
+         KeyRevocation)  # fmt: skip
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
@@ -75,6 +93,46 @@ def make_schedule(world: World, **given: Any) -> Schedule:
     }
     with as_role("placet_web"):
         return create_schedule(tenant=world.tenant, owner=world.alice, **(asked | given))
+
+
+def make_safeguards(world: World) -> None:
+    """A freeze of a tool that nobody has, a change, a glass to be confirmed, a delegation."""
+    now = timezone.now()
+    with as_role("placet_web"):
+        freezes.freeze(
+            tenant=world.tenant, person=world.bob, scope="tool", subject="none", reason="A drill."
+        )
+        changes.propose(
+            tenant=world.tenant,
+            person=world.erin,
+            kind="add_reviewer",
+            body=groups.body(group="payments", person=world.mallory),
+            reason="A drill.",
+        )
+        breakglass.open_glass(
+            tenant=world.tenant,
+            person=world.mallory,
+            scope="everything",
+            minutes=30,
+            reason="A drill.",
+        )
+        delegations.delegate(
+            tenant=world.tenant,
+            principal=world.bob,
+            to=world.carol,
+            from_at=now,
+            until_at=now + timedelta(days=1),
+            reason="A drill.",
+        )
+
+
+def safeguards_of(tenant: str) -> dict[str, list[Any]]:
+    """What `make_safeguards` made, as the arguments of addresses."""
+    kinds = {"change": Change, "freeze": Freeze, "glass": BreakGlass, "delegation": Delegation}
+    return {
+        name: list(kind._default_manager.filter(tenant=tenant).values_list("pk", flat=True))
+        for name, kind in kinds.items()
+    }
 
 
 def written() -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management.base import CommandError
 
-from approvals import signing
+from approvals import eligibility, signing, typed
 from approvals.envelope import digest as digest_of
 from approvals.envelope import phrase
 from approvals.errors import DecisionRefused
@@ -22,6 +22,7 @@ from console.management.money import money
 from console.management.people import confirm, person_named, plain, prove
 from console.management.plain import PlainCommand
 from console.models import User
+from console.pages.facts import who_words
 
 
 class Command(PlainCommand):
@@ -35,6 +36,7 @@ class Command(PlainCommand):
         verdict.add_argument("--deny", dest="verdict", action="store_const", const="deny")
         parser.add_argument("--reason", default="", help="a denial needs one")
         parser.add_argument("--key", type=Path, help="the key file that signs; see `key`")
+        parser.add_argument("--typed", default="", help="the amount, or the end of the account")
         parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
     def handle(self, *args: Any, gate: str, **options: Any) -> None:
@@ -53,26 +55,29 @@ class Command(PlainCommand):
                 verdict=verdict,
                 reason=options["reason"],
                 digest=digest_of(bytes(found.envelope)).hex(),
-                signed=_signed(key, found, person, verdict, options["reason"]) if key else None,
+                typed=options["typed"],
+                signed=_signed(key, found, person, verdict, options) if key else None,
             )
         except (access.Refused, DecisionRefused) as refusal:
             raise CommandError(plain(str(refusal))) from None
         self.stdout.write(f"Recorded: {person.username} says {verdict}.")
 
 
-def _signed(key: Ed25519PrivateKey, gate: Gate, person: User, verdict: str, reason: str) -> Signed:
+def _signed(
+    key: Ed25519PrivateKey, gate: Gate, person: User, verdict: str, said: dict[str, Any]
+) -> Signed:
     """What the file signs: made from the bytes that were shown, and from nothing that web says."""
-    public = key.public_key().public_bytes_raw()
     challenge = signing.challenge_for(
         tenant=person.tenant,
         gate_id=gate.id,
         digest=digest_of(bytes(gate.envelope)),
         verdict=verdict,
         person_id=person.pk,
-        on_behalf_of_id=None,
-        reason=reason.strip(),
-        typed="",
+        on_behalf_of_id=eligibility.principal_of(gate, person),
+        reason=said["reason"].strip(),
+        typed=typed.normal(said["typed"]),
     )
+    public = key.public_key().public_bytes_raw()
     return Signed(key_id=signing.key_of_file(person, public), answer=keyfiles.sign(key, challenge))
 
 
@@ -80,14 +85,18 @@ def _facts(gate: Gate) -> str:
     """What is consented to, read from the envelope and not from the columns for lists."""
     envelope = envelope_of(gate)
     paid = envelope["money"]
-    lines = [
+    pays = paid and [
         ("Pay", money(paid["amount_minor"], paid["currency"])),
         ("To", f"{paid['payee_name']} {paid['payee']}".strip()),
+    ]
+    lines = [
+        *(pays or ()),
         ("Tool", envelope["tool"]),
         *((f"  {name}", value) for name, value in sorted(envelope["arguments"].items())),
         ("Requester", envelope["requester"]),
         ("Workflow", f"{envelope['workflow']}, run {envelope['run']}"),
-        ("Policy", f"{envelope['policy_name']}: {envelope['quorum']} of {envelope['group']}"),
+        ("Policy", f"{gate.rule_name} (version {envelope['policy']['number']})"),
+        ("Asks", who_words(gate)),
         ("Expires", envelope["expires_at"]),
         # Worked out here, from the bytes: a second surface believes no column.
         ("Digest", digest_of(bytes(gate.envelope)).hex()),

@@ -53,7 +53,7 @@ def _facts(gate: Gate) -> dict[str, Any]:
         "payee": gate.payee,
         "payee_name": gate.payee_name,
         "requester": gate.requester.username,
-        "policy": gate.policy.name,
+        "policy": gate.rule_name,
         "quorum": gate.quorum,
         "approvals": _approvals(gate),
         "digest": bytes(gate.digest).hex(),
@@ -64,7 +64,7 @@ def _facts(gate: Gate) -> dict[str, Any]:
 def _row(gate: Gate) -> tuple[object, ...]:
     return (
         gate.id,
-        money(gate.amount_minor, gate.currency),
+        "" if gate.amount_minor is None else money(gate.amount_minor, gate.currency),
         f"{gate.payee_name} {gate.payee}".strip(),
         gate.tool,
         gate.requester.username,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from argparse import ArgumentParser
 from typing import Any
 
@@ -11,7 +10,7 @@ from django.db import transaction
 
 from approvals.errors import PolicyRefused
 from approvals.models import Policy, Reviewer
-from approvals.policies import publish_policy, retire_policy
+from approvals.policies import publish_policy, remove_rule
 from console import audit
 from console.management.money import minor_units, money
 from console.management.people import plain, table
@@ -45,15 +44,16 @@ class Command(PlainCommand):
             "--unknown-tool", action="store_true", help="publish it before the tool is declared"
         )
         add.add_argument("--expires-hours", type=int, default=72, help="silence is refusal")
-        verbs.add_parser("list", help="the rules, in the order they are tried")
+        verbs.add_parser("list", help="the rules in force, in the order they are tried")
         retire = verbs.add_parser("retire", help="no longer apply a rule to new gates")
-        retire.add_argument("id")
+        retire.add_argument("name")
+        retire.add_argument("--tenant", default=DEFAULT_TENANT)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         if verb == "add":
             self._add(options)
         elif verb == "retire":
-            self._retire(options["id"])
+            self._retire(options)
         else:
             self._list()
 
@@ -76,50 +76,61 @@ class Command(PlainCommand):
             )
         except PolicyRefused as error:
             raise CommandError(plain(str(error))) from None
-        _record(policy, "policy_published")
+        _record(policy, "policy_published", options["name"])
         self.stdout.write(str(policy.id))
-        self._warn(policy)
+        self._warn(options)
 
-    def _warn(self, policy: Policy) -> None:
-        group = Reviewer.objects.filter(tenant=policy.tenant, group=policy.group)
+    def _warn(self, options: dict[str, Any]) -> None:
+        group = Reviewer.objects.filter(tenant=options["tenant"], group=options["group"])
         members = group.filter(person__is_active=True).count()
-        if members < policy.quorum:
+        if members < options["quorum"]:
             self.stderr.write(
-                f"The rule needs {policy.quorum} of {plain(policy.group)}, which has {members}:"
-                " until people are added, its payments are held."
+                f"The rule needs {options['quorum']} of {plain(options['group'])}, which has"
+                f" {members}: until people are added, its payments are held."
             )
 
     @transaction.atomic
-    def _retire(self, given: str) -> None:
+    def _retire(self, options: dict[str, Any]) -> None:
         try:
-            policy = Policy.objects.get(id=uuid.UUID(given))
-        except (ValueError, Policy.DoesNotExist):
-            raise CommandError(f"There is no policy {plain(given)!r}.") from None
-        try:
-            retire_policy(policy)
+            policy = remove_rule(options["tenant"], options["name"])
         except PolicyRefused as error:
             raise CommandError(plain(str(error))) from None
-        _record(policy, "policy_retired")
-        self.stdout.write(f"Policy {policy.name} is retired.")
+        _record(policy, "policy_published", options["name"])
+        self.stdout.write(
+            f"Version {policy.number} is in force, without the rule {plain(options['name'])}."
+        )
 
     def _list(self) -> None:
-        policies = Policy.objects.order_by("tenant", "retired_at", "position")
+        policies = Policy.objects.filter(retired_at=None).order_by("tenant")
         rows = [
-            (
-                policy.id,
-                policy.tenant,
-                policy.name,
-                policy.tool,
-                money(policy.above_minor, policy.currency),
-                money(policy.up_to_minor, policy.currency),
-                f"{policy.quorum} of {policy.group}",
-                f"{policy.expires_after_seconds / 3600:g} h",
-                "retired" if policy.retired_at else "in force",
-            )
+            (policy.tenant, policy.number, no + 1, rule["name"], _when(rule), _then(rule))
             for policy in policies
+            for no, rule in enumerate(policy.body["rules"])
         ]
-        heads = ("ID", "TENANT", "NAME", "TOOL", "ABOVE", "UP TO", "NEEDS", "EXPIRES", "STATE")
-        self.stdout.write(table(heads, rows) if rows else "There are no policies.")
+        heads = ("TENANT", "VERSION", "RULE", "NAME", "WHEN", "THEN")
+        self.stdout.write(table(heads, rows) if rows else "There are no rules in force.")
+
+
+def _when(rule: dict[str, Any]) -> str:
+    """The conditions in a line: what it is about, and the names of the others."""
+    when = rule["when"]
+    bands = [
+        f"{money(band['above_minor'], band['currency'])} to"
+        f" {money(band['up_to_minor'], band['currency'])}"
+        for band in when.get("amounts", ())
+    ]
+    others = [name for name in when if name not in ("tools", "amounts")]
+    return "; ".join([*when.get("tools", ()), *bands, *others]) or "everything"
+
+
+def _then(rule: dict[str, Any]) -> str:
+    then = rule["then"]
+    if "consent" not in then:
+        return str(next(iter(then)))
+    consent = then["consent"]
+    asked = [f"{one['count']} of {one['group'] or one['role']}" for one in consent["thresholds"]]
+    word = " or " if consent["mode"] == "any" else " and "
+    return f"{word.join(asked)}, {consent['tier']}, {consent['expires_after_seconds'] / 3600:g} h"
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -154,20 +165,12 @@ def _amount(options: dict[str, Any], name: str) -> int:
     return minor_units(money(minor, currency).split()[0].replace(",", ""), currency)
 
 
-def _record(policy: Policy, action: str) -> None:
+def _record(policy: Policy, action: str, rule: str) -> None:
     audit.record(
         actor="manage.py",
         tenant=policy.tenant,
         action=action,
-        subject=policy.name,
+        subject=f"Policy version {policy.number}",
         subject_id=policy.id,
-        detail={
-            "tool": policy.tool,
-            "currency": policy.currency,
-            "above_minor": policy.above_minor,
-            "up_to_minor": policy.up_to_minor,
-            "group": policy.group,
-            "quorum": policy.quorum,
-            "expires_after_seconds": policy.expires_after_seconds,
-        },
+        detail={"version": policy.number, "rule": rule, "digest": bytes(policy.digest).hex()},
     )

@@ -90,7 +90,7 @@ def _give_new_roles(player: Player, person: User) -> None:
 
 def publish_rules() -> None:
     """The rules of the demo, unless there ever was a rule for its payments."""
-    if Policy.objects.filter(tenant=DEFAULT_TENANT, tool=PAYING_TOOL).exists():
+    if Policy.objects.filter(tenant=DEFAULT_TENANT).exists():
         return
     for rule in RULES:
         minor_units = 10 ** CURRENCIES[rule.currency]
@@ -105,7 +105,7 @@ def publish_rules() -> None:
             quorum=rule.quorum,
             expires_after_seconds=EXPIRES_AFTER_SECONDS,
         )
-        _record("policy_published", policy.name, policy.pk, {"quorum": rule.quorum})
+        _record("policy_published", rule.name, policy.pk, {"quorum": rule.quorum})
 
 
 def write_bank_key() -> None:

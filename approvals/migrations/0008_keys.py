@@ -11,7 +11,7 @@ from approvals import locks
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0005_settlements"),
+        ("approvals", "0007_gates_of_any_tool"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,0 +1,61 @@
+"""The approvals that count at a gate: told by the database, counted again here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from approvals import quorum, signing, typed
+from approvals.models import Decision, Gate
+from approvals.quorum import Voice
+from runs import canonical
+
+
+def voices_of(gate: Gate) -> dict[UUID, Voice]:
+    """By decision: approvals of this gate's digest that are sealed, not taken back, and of
+    somebody who may still decide here."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT decision, human, thresholds FROM approvals_fitting(%s)", [gate.pk])
+        return {
+            id: Voice(human=human, thresholds=frozenset(thresholds))
+            for id, human, thresholds in cursor.fetchall()
+        }
+
+
+def shortage_of(gate: Gate, among: Collection[UUID] | None = None) -> str:
+    """What is missing at this gate, as `have/need`; empty when enough people have consented.
+
+    `among` are the decisions that may be counted, where the caller has looked at them itself.
+    """
+    voices = voices_of(gate)
+    counted = [voice for id, voice in voices.items() if among is None or id in among]
+    return quorum.shortage(gate.needs, counted)
+
+
+def proven(gate: Gate, decisions: Iterable[Decision], *, digest: bytes, at: datetime) -> set[UUID]:
+    """The approvals of exactly this digest that are as the gate's tier asks: typed back, and
+    signed by a key of the person that stood at that moment (see `signing.why_unsigned`).
+
+    The gatekeeper asks before it clears, the executor over the bytes that it is about to send.
+    """
+    told = canonical.decode(gate.envelope)
+    return {
+        decision.id
+        for decision in decisions
+        if decision.verdict == Decision.Verdict.APPROVE
+        and bytes(decision.digest) == digest
+        and (gate.tier not in typed.TIERS or typed.is_typed(told, decision.typed))
+        and not signing.why_unsigned(
+            decision,
+            tier=gate.tier,
+            digest=digest,
+            on_behalf_of_id=decision.on_behalf_of_id,
+            typed=decision.typed,
+            at=at,
+            origins=settings.PLACET_ORIGINS,
+        )
+    }

@@ -1,0 +1,107 @@
+"""Who may decide at a gate, in words; the database is the judge of it (`approvals.locks`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+
+from approvals.models import Decision, Gate, Reviewer
+from runs import forks
+from runs.clock import database_now
+
+
+def why_not(gate: Gate, person: Any) -> str:
+    """Why this person may not decide at this gate, in words; empty when they may."""
+    if gate.status != Gate.Status.OPEN:
+        return f"This gate is {gate.get_status_display().lower()}; nothing is left to decide."
+    if gate.expires_at <= database_now():
+        return "The time of this gate is over."
+    return _why_not_them(gate, person)
+
+
+def _why_not_them(gate: Gate, person: Any) -> str:
+    if person.pk in forks.requesters_of(gate.run_id):
+        what = (
+            "this run" if gate.requester_id == person.pk else "a run that this one was forked from"
+        )
+        return f"You requested {what}, so somebody else must decide."
+    if has_requested(gate, person):
+        return "Another account of yours requested this run, so somebody else must decide."
+    if not is_member(gate, person) and principal_of(gate, person) is None:
+        return _who_may(gate, person)
+    if gate.decisions.filter(person=person).exists():
+        return "You have decided already; one person has one vote."
+    return ""
+
+
+def _who_may(gate: Gate, person: Any) -> str:
+    words = f"Only members of the group {gate.group!r} decide here."
+    late = Reviewer.objects.filter(
+        tenant=gate.tenant, person=person, group__in=gate.groups, since__gt=gate.opened_at
+    )
+    if person.tenant == gate.tenant and late.exists():
+        words += " You joined after this request was made, so you do not count here."
+    return words
+
+
+def is_member(gate: Gate, person: Any) -> bool:
+    """Whether the gate asks this person: in a group or role of its thresholds since before it
+    was opened, still active, and none of those who requested what it is about."""
+    return bool(_ask("approvals_is_member(g, %s)", gate, person))
+
+
+def principal_of(gate: Gate, person: Any) -> int | None:
+    """On whose behalf this person may decide here, where the gate does not ask them themself."""
+    if is_member(gate, person):
+        return None
+    found = _ask("approvals_principal_of(g, %s)", gate, person)
+    return None if found is None else int(found)
+
+
+def has_requested(gate: Gate, person: Any) -> bool:
+    """Whether this human being, by any account, requested what the gate is about."""
+    return bool(_ask("approvals_requested_before(g.run_id, %s)", gate, person))
+
+
+def _ask(question: str, gate: Gate, person: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {question} FROM approvals_gate g WHERE g.id = %s", [person.pk, gate.pk]
+        )
+        row = cursor.fetchone()
+    return None if row is None else row[0]
+
+
+def is_asked(person: Any) -> Q:
+    """For lists of gates of the person's tenant: those that `why_not` would leave to this
+    person, so far as they are open and in time (`is_live`).
+
+    Two conditions are left to the page of the gate: how long a rule wants somebody to have been
+    a member, and that two accounts are one human being.
+    """
+    memberships = Reviewer.objects.filter(
+        tenant=person.tenant, person=person, person__is_active=True
+    ).values_list("group", "since")
+    roles = [f"role:{name}" for name in person.groups.values_list("name", flat=True)]
+    asked = Q(groups__overlap=roles)
+    for group, since in memberships:
+        at_once = Q(groups__contains=[group])
+        later = Q(later_groups__contains=[group], escalates_at__lte=Now())
+        asked |= Q(opened_at__gte=since) & (at_once | later)
+    voted = Decision.objects.filter(tenant=person.tenant, gate=OuterRef("pk"), person=person)
+    # What costs least stands first; whom a fork goes back to is looked up for what is left.
+    return (
+        Q(tenant=person.tenant)
+        & asked
+        & ~Q(requester=person)
+        & ~Q(Exists(voted))
+        & ~Q(forks.RequestedBy("run_id", person.pk))
+    )
+
+
+def is_live() -> Q:
+    """Open, and not past its time (the gatekeeper closes it a moment later)."""
+    return Q(status=Gate.Status.OPEN, expires_at__gt=Now())

@@ -1,0 +1,213 @@
+"""Breaking the glass: opening it, confirming it, and saying afterwards what was found."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+
+from approvals import breakglass
+from approvals.errors import ApprovalsError
+from approvals.limits import BREAKGLASS_MINUTES, MAX_FROZEN_CHARACTERS, MAX_REASON_CHARACTERS
+from approvals.models import BreakGlass
+from console import safeguards
+from console.models import User
+from console.pages.changewords import glass_words
+from console.pages.guard import page, person_of
+from console.pages.safeguarding import Asking, ReasonForm, ask, select, tabs_of, text_input
+from console.roles import may
+from runs.clock import database_now
+
+SHOWN = 30
+
+
+class GlassForm(ReasonForm):
+    """Where, for how long, and why."""
+
+    scope = forms.ChoiceField(label="Where", choices=BreakGlass.Scope.choices, widget=select())
+    subject = forms.CharField(
+        label="Which one",
+        required=False,
+        max_length=MAX_FROZEN_CHARACTERS,
+        widget=text_input(),
+        help_text="The name of the tool or workflow. Empty for everything.",
+    )
+    minutes = forms.IntegerField(
+        label="Minutes",
+        min_value=1,
+        max_value=BREAKGLASS_MINUTES,
+        initial=30,
+        widget=forms.NumberInput(attrs={"class": "input"}),
+        help_text=f"From the confirmation, at most {BREAKGLASS_MINUTES}.",
+    )
+
+    field_order = ("scope", "subject", "minutes", "reason")
+
+
+class FoundForm(forms.Form):
+    """What the review found."""
+
+    found = forms.CharField(
+        label="What you found",
+        max_length=MAX_REASON_CHARACTERS,
+        widget=forms.Textarea(attrs={"class": "input", "rows": 4}),
+        error_messages={"required": "Say what you found: others read this."},
+        help_text="Was there no other way? What did the two decide, and was it right?",
+    )
+
+
+@page("safeguards.view")
+def glasses(request: HttpRequest) -> HttpResponse:
+    person = person_of(request)
+    now = database_now()
+    found = list(breakglass.of_tenant(person.tenant)[:SHOWN])
+    for glass in found:
+        _tell(glass, person, now)
+    context = {
+        "current": [one for one in found if _state(one, now) not in ("reviewed", "lapsed")],
+        "past": [one for one in found if _state(one, now) in ("reviewed", "lapsed")],
+        "may_open": may(person, "breakglass.open"),
+        "is_blocked": breakglass.unreviewed(person.tenant).exists(),
+        **tabs_of(person, "breakglass"),
+    }
+    return render(request, "safeguards/breakglass.html", context)
+
+
+def _tell(glass: BreakGlass, person: User, now: datetime) -> None:
+    """What the page says of one, and what this person may do about it."""
+    told: Any = glass
+    told.state = _state(glass, now)
+    told.where = glass_words(glass)
+    may_confirm = told.state == "waiting" and may(person, "breakglass.open")
+    told.why_not_confirm = breakglass.why_not_confirm(glass, person) if may_confirm else ""
+    told.may_confirm = may_confirm and not told.why_not_confirm
+    is_due = told.state in ("unreviewed", "overdue") and may(person, "breakglass.review")
+    told.why_not_review = breakglass.why_not_review(glass, person) if is_due else ""
+    told.may_review = is_due and not told.why_not_review
+
+
+def _state(glass: BreakGlass, now: datetime) -> str:
+    second = getattr(glass, "confirmation", None)
+    if second is None:
+        return "waiting" if breakglass.is_confirmable(glass, now) else "lapsed"
+    if hasattr(glass, "review"):
+        return "reviewed"
+    if second.until > now:
+        return "open"
+    return "overdue" if breakglass.is_late(glass, now) else "unreviewed"
+
+
+@page("breakglass.open", methods=("GET", "POST"))
+def open_glass(request: HttpRequest) -> HttpResponse:
+    form = GlassForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            safeguards.open_glass(person_of(request), **form.cleaned_data, request=request)
+        except ApprovalsError as refusal:
+            form.add_error(None, f"Nothing was opened. {refusal}")
+        else:
+            messages.success(request, "It waits for a second person to confirm it.")
+            return redirect("breakglass")
+    return ask(request, _opening(), form)
+
+
+def _opening() -> Asking:
+    return Asking(
+        title="Break the glass",
+        action="Ask to break it",
+        back=reverse("breakglass"),
+        place="Break-glass",
+        icon="alert",
+        tone="bad",
+        leave="Leave it whole",
+        facts=(
+            ("What happens", "Once a second person confirms it, both of you may decide there,"
+             " whatever group is asked for. How many must agree stays the same."),
+            ("What does not", "Who asked for a run still does not decide about it."),
+            ("Afterwards", "Somebody else reviews it within a day. Until then nobody can break"
+             " it again."),
+            ("Who is told", "Everybody: a banner is on every page while it is open."),
+        ),
+    )  # fmt: skip
+
+
+@page("breakglass.open", methods=("GET", "POST"))
+def confirm(request: HttpRequest, id: UUID) -> HttpResponse:
+    person = person_of(request)
+    glass = safeguards.access_glass(person, id, right="breakglass.open")
+    form = forms.Form(request.POST if request.POST.get("confirmed") == "yes" else None)
+    if form.is_valid():
+        try:
+            safeguards.confirm_glass(person, glass.pk, request=request)
+        except ApprovalsError as refusal:
+            form.add_error(None, f"It stays whole. {refusal}")
+        else:
+            messages.success(request, "The glass is broken: both of you may decide now.")
+            return redirect("breakglass")
+    return ask(request, _confirming(glass), form)
+
+
+def _confirming(glass: BreakGlass) -> Asking:
+    opener = glass.opened_by.get_username()
+    return Asking(
+        title=f"Confirm that {opener} and you break the glass?",
+        action="Confirm it",
+        back=reverse("breakglass"),
+        place="Break-glass",
+        icon="alert",
+        tone="bad",
+        leave="Leave it whole",
+        facts=(
+            ("Why", glass.reason),
+            ("Where", f"{glass_words(glass)[0].upper()}{glass_words(glass)[1:]}."),
+            ("How long", f"{glass.minutes} minutes from now, by the database's clock."),
+            ("What happens", f"{opener} and you may decide there. How many must agree stays."),
+            ("Way back", "None before its time is over. It is reviewed by somebody else."),
+        ),
+    )
+
+
+@page("breakglass.review", methods=("GET", "POST"))
+def review(request: HttpRequest, id: UUID) -> HttpResponse:
+    person = person_of(request)
+    glass = safeguards.access_glass(person, id, right="breakglass.review")
+    is_confirmed = request.POST.get("confirmed") == "yes"
+    form = FoundForm(request.POST if is_confirmed else None)
+    if is_confirmed and form.is_valid():
+        try:
+            safeguards.review_glass(
+                person, glass.pk, found=form.cleaned_data["found"], request=request
+            )
+        except ApprovalsError as refusal:
+            form.add_error(None, f"Nothing was recorded. {refusal}")
+        else:
+            messages.success(request, "It is reviewed.")
+            return redirect("breakglass")
+    return ask(request, _reviewing(glass), form)
+
+
+def _reviewing(glass: BreakGlass) -> Asking:
+    second = getattr(glass, "confirmation", None)
+    two = glass.opened_by.get_username()
+    if second is not None:
+        two += f" and {second.person.get_username()}"
+    return Asking(
+        title="Review a broken glass",
+        action="Record the review",
+        back=reverse("breakglass"),
+        place="Break-glass",
+        icon="audit",
+        leave="Leave it for now",
+        facts=(
+            ("Who", two),
+            ("Why", glass.reason),
+            ("Where", f"{glass_words(glass)[0].upper()}{glass_words(glass)[1:]}."),
+            ("What they did", "The audit lists what each of them decided meanwhile."),
+        ),
+    )

@@ -1,0 +1,70 @@
+"""Changes, freezes and broken glasses in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from approvals.models import BreakGlass, Change, Reviewer
+from console.pages.words import people, plainly
+
+
+def frozen_words(scope: str, subject: str) -> str:
+    """What is frozen: `Everything`, `The tool pay`."""
+    return "Everything" if scope == "everything" else f"The {scope} {subject}"
+
+
+def glass_words(glass: BreakGlass) -> str:
+    """Where the two may decide: `at every gate`, `at gates of the tool pay`."""
+    if glass.scope == BreakGlass.Scope.EVERYTHING:
+        return "at every gate"
+    return f"at gates of the {glass.scope} {glass.subject}"
+
+
+def title_of(kind: str, body: dict[str, Any]) -> str:
+    """What a change would do, in one line."""
+    if kind == "add_reviewer":
+        return f"Add {body['username']} to the group {body['group']}"
+    if kind == "remove_reviewer":
+        return f"Remove {body['username']} from the group {body['group']}"
+    if kind == "thaw":
+        what = frozen_words(body["scope"], body["subject"])
+        return f"Thaw {what[0].lower()}{what[1:]}"
+    return plainly(kind)
+
+
+Effects = Callable[[Change, dict[str, Any]], list[str]]
+
+
+def _of_members(change: Change, body: dict[str, Any]) -> list[str]:
+    found = Reviewer.objects.filter(tenant=change.tenant, group=body["group"])
+    members = sorted(found.values_list("person__username", flat=True))
+    named = f": {', '.join(members)}" if members else ""
+    said = [f"The group {body['group']} has {people(len(members))} now{named}."]
+    if change.kind == "add_reviewer":
+        said.append(f"{body['username']} may then decide where policies ask for this group.")
+    else:
+        said.append(f"What {body['username']} approved before counts no longer, until it is paid.")
+    return said
+
+
+def _of_thaw(_change: Change, body: dict[str, Any]) -> list[str]:
+    what = frozen_words(body["scope"], body["subject"])
+    return [
+        f"{what} goes on: what people have approved is cleared and paid without asking again.",
+        "Whoever sees a reason to can freeze it again, with one click.",
+    ]
+
+
+EFFECTS: dict[str, Effects] = {
+    "add_reviewer": _of_members,
+    "remove_reviewer": _of_members,
+    "thaw": _of_thaw,
+}
+"""What each kind of change means, in sentences; for a policy, how it differs from that in force."""
+
+
+def effects_of(change: Change, body: dict[str, Any]) -> list[str]:
+    """What would follow, as far as it can be said in words."""
+    tell = EFFECTS.get(change.kind)
+    return tell(change, body) if tell else []
