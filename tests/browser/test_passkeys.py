@@ -14,6 +14,8 @@ from playwright.sync_api import Page, Route, expect
 from approvals import envelope, signing
 from approvals.models import Decision, Gate, Key
 from runs.clock import database_now
+from tests.approvals.attacks import parked_at
+from tests.approvals.enrolled import season
 from tests.browser.authenticators import Authenticator, plug_in
 from tests.browser.web import Console
 from tests.harness import World
@@ -293,6 +295,75 @@ def test_the_pages_of_keys_fit_a_phone(world: World, named: Console, gate: Gate)
     assert max(widths) <= PHONE["width"]
     sign(page)
     expect(page.get_by_text("You approved this request.")).to_be_visible()
+
+
+def test_a_request_of_a_passkeys_tier_is_approved_by_a_passkey_alone(
+    world: World, page: Page, device: Authenticator
+) -> None:
+    gate = parked_at(world, "passkey")
+    to_confirm(page, gate)
+    expect(page.get_by_text("signed with a passkey. You have no passkey yet.")).to_be_visible()
+    expect(page.get_by_role("button", name="Approve")).to_have_count(0)
+    enrol(world, page)
+
+    to_confirm(page, gate)
+    expect(page.get_by_role("button", name="Approve", exact=True)).to_have_count(0)
+    sign(page)
+
+    expect(page.get_by_text("You approved this request.")).to_be_visible()
+    world.settle()
+    assert len(ledger("paid")) == 1
+
+
+def test_without_scripts_the_page_says_what_else_there_is(world: World, named: Console) -> None:
+    gate = parked_at(world, "passkey")
+    page = named.open("bob", java_script_enabled=False)
+    to_confirm(page, gate)
+    command = f"manage.py decide {gate.id} --user bob --approve --key FILE"
+    expect(page.locator("noscript code")).to_have_text(command)
+    assert page.get_by_role("button", name="Approve").count() == 0
+
+
+def test_what_the_tier_has_bob_type_is_signed_with_the_rest(
+    world: World, page: Page, device: Authenticator, named: Console
+) -> None:
+    gate = parked_at(world, "typed")
+    key = enrol(world, page)
+    to_confirm(page, gate)
+    expect(page.get_by_text("is fresh: for a request as high as this")).to_be_visible()
+    season(key)
+
+    to_confirm(page, gate)
+    page.get_by_label("Type the amount").fill("0000")
+    sign(page)
+    refused(page, "Type the amount")
+    named.faults.clear()
+    to_confirm(page, gate)
+    page.get_by_label("Type the amount").fill(f" {gate.payee[-4:].lower()} ")
+    sign(page)
+
+    expect(page.get_by_text("You approved this request.")).to_be_visible()
+    assert Decision.objects.get().typed == gate.payee[-4:].upper()
+    world.settle()
+    assert len(ledger("paid")) == 1
+
+
+def test_a_critical_request_takes_the_keys_of_two_people(
+    world: World, page: Page, device: Authenticator, named: Console
+) -> None:
+    gate = parked_at(world, "critical")
+    hers = named.open("carol")
+    plug_in(hers)
+    for who, name in ((page, "Bob's"), (hers, "Carol's")):
+        season(enrol(world, who, name))
+        to_confirm(who, gate)
+        who.get_by_label("Type the amount").fill(gate.payee[-4:])
+        sign(who)
+        expect(who.get_by_text("You approved this request.")).to_be_visible()
+    assert Decision.objects.filter(gate=gate, method="passkey").count() == 2
+    world.keep_gates()
+    gate.refresh_from_db()
+    assert gate.clears_at is not None and not ledger("paid")
 
 
 def test_at_a_number_people_are_led_to_the_name(world: World, console: Console) -> None:
