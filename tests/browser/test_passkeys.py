@@ -334,6 +334,9 @@ def test_what_the_tier_has_bob_type_is_signed_with_the_rest(
     season(key)
 
     to_confirm(page, gate)
+    page.get_by_role("button", name="Go back").click()
+    expect(page.get_by_role("heading", name="Your decision")).to_be_visible()
+    to_confirm(page, gate)
     page.get_by_label("Type the amount").fill("0000")
     sign(page)
     refused(page, "Type the amount")
