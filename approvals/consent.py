@@ -8,6 +8,7 @@ from typing import Any
 
 from approvals import asking, counting, envelope, policies
 from approvals.models import Clearance, ClearanceUse, Decision, Gate
+from approvals.rules import proof
 from runs import canonical
 from runs.clock import database_now
 from runs.declare import Tool
@@ -35,6 +36,7 @@ def verify(step: Step, tool: Tool, arguments: dict[str, Any]) -> None:
                 "nothing was sent."
             )
     _check_rule(gate, told)
+    _check_circumstances(gate, told, tool)
     _check_decisions(gate, rebuilt)
 
 
@@ -70,6 +72,20 @@ def _check_rule(gate: Gate, told: dict[str, Any]) -> None:
             f"The policy {gate.policy.number} does not ask by its rule {gate.rule_name!r} about "
             f"what {gate.tool} is about to send; nothing was sent."
         )
+
+
+def _check_circumstances(gate: Gate, told: dict[str, Any], tool: Tool) -> None:
+    """The gatekeeper said by which circumstances a rule was chosen; rows say whether it is so."""
+    because = proof.untrue(
+        told,
+        document=gate.policy.body,
+        rule=gate.rule,
+        declaration=tool.declaration,
+        gate_id=gate.id,
+        opened_at=gate.opened_at,
+    )
+    if because:
+        raise ConsentMismatch(f"{because} Nothing was sent.")
 
 
 def _check_decisions(gate: Gate, rebuilt: bytes) -> None:

@@ -51,6 +51,10 @@ class TooLate(DecisionRefused):
     """The step was claimed before the approval was taken back."""
 
 
+class CommentRefused(ApprovalsError):
+    """The comment was not recorded; nothing has changed."""
+
+
 class PolicyRefused(ApprovalsError):
     """The policy cannot be published; nothing has changed."""
 

@@ -137,3 +137,18 @@ DELEGATION_SECONDS = 90 * 24 * 60 * 60
 
 MAX_DELEGATIONS = 20
 """Delegations of one person that are in force or to come."""
+
+NOTICE_SECONDS = 7 * 24 * 60 * 60
+"""How long after something happened it is still told: what is older is no news."""
+
+REMIND_AFTER_SECONDS = 4 * 60 * 60
+"""After how long an open gate is told of once more, where its policy does not say."""
+
+MAX_COMMENT_CHARACTERS = 1_000
+"""Characters of one comment."""
+
+MAX_COMMENTS = 200
+"""Comments at one gate."""
+
+MAX_CHANNELS = 20
+"""Channels of one tenant."""

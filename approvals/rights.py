@@ -13,6 +13,7 @@ APPEND_ONLY = [
     "approvals_keyrevocation",
     *("approvals_changevoice", "approvals_breakglass", "approvals_breakglassconfirmation"),
     "approvals_breakglassreview",
+    *("approvals_notice", "approvals_comment"),
 ]
 
 _READ = {
@@ -36,6 +37,9 @@ _READ = {
         "approvals_breakglassconfirmation",
         "approvals_breakglassreview",
         "approvals_delegation",
+        "approvals_channel",
+        "approvals_notice",
+        "approvals_comment",
     )
 }
 
@@ -62,6 +66,13 @@ GRANTS: Grants = {
         "approvals_breakglassconfirmation": ["SELECT", "INSERT"],
         "approvals_breakglassreview": ["SELECT", "INSERT"],
         "approvals_delegation": ["SELECT", "INSERT", "UPDATE (revoked_at)"],
+        "approvals_comment": ["SELECT", "INSERT"],
+        "approvals_channel": [
+            "SELECT",
+            "INSERT",
+            "UPDATE (kinds, paused_at, removed_at, tested_at, tested_by_id)",
+        ],
+        "approvals_mute": ["SELECT", "INSERT", "DELETE"],
     },
     "placet_gatekeeper": _READ
     | {
@@ -73,6 +84,7 @@ GRANTS: Grants = {
         "approvals_reviewer": ["SELECT", "INSERT", "DELETE"],
         "approvals_policy": ["SELECT", "INSERT", "UPDATE (retired_at)"],
         "approvals_freeze": ["SELECT", "INSERT", "UPDATE (lifted_at, lifted_by_id)"],
+        "approvals_notice": ["SELECT", "INSERT"],
         "console_user": ["SELECT (id, username, tenant, is_active)"],
     },
     "placet_executor": {
@@ -86,6 +98,8 @@ GRANTS: Grants = {
             "approvals_revocation",
             "approvals_key",
             "approvals_keyrevocation",
+            "approvals_channel",
+            "approvals_notice",
         )
     },
     "placet_auditor": _READ,

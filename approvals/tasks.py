@@ -9,7 +9,7 @@ from uuid import UUID
 from celery import shared_task
 from django.db import connection
 
-from approvals import gates, limits, registry
+from approvals import gates, limits, notices, registry
 from runs import transitions
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ LOST = """
     ORDER BY 1 LIMIT %(most)s
 """
 FIRST = UUID(int=0)
+sweep_notices = notices.sweep
 
 
 @shared_task(name="approvals.keep", ignore_result=True)

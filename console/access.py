@@ -35,7 +35,7 @@ from approvals.models import Decision, Gate, Policy
 from console.models import AuditEntry, User
 from console.roles import may
 from credentials.models import Secret
-from runs import schedules
+from runs import reserved, schedules
 from runs.errors import UnknownSchedule
 from runs.models import Event, Run, Schedule, Settlement, Signal, Step
 from runs.signals import RESERVED
@@ -103,7 +103,9 @@ def access_gate_by_id(person: User, id: uuid.UUID | str, *, right: str = "gates.
     """The gate with its step, run, requester and policy, and its decisions with their people."""
     require(person, right)
     gates = Gate.objects.select_related("step", "run", "requester", "policy")
-    return _only(gates.prefetch_related("decisions__person"), person, "gate", id)
+    return _only(
+        gates.prefetch_related("decisions__person", "comments__person"), person, "gate", id
+    )
 
 
 def access_secret_by_path(person: User, path: str, *, right: str = "secrets.view") -> Secret:
@@ -146,7 +148,10 @@ def find_runs(
     cursor: str = "",
     limit: int = DEFAULT_PAGE_SIZE,
 ) -> Page[Run]:
-    """Runs of the person's tenant, newest first, without what is large in them."""
+    """Runs of the person's tenant, newest first, without what is large in them.
+
+    Those of Placet's own workflows only where that workflow is asked for.
+    """
     require(person, "runs.view")
     runs = Run.objects.filter(tenant=person.tenant).select_related("requested_by")
     runs = runs.defer(*WIDE)
@@ -159,6 +164,8 @@ def find_runs(
         "created_at__gte": since,
     }
     runs = runs.filter(**{field: value for field, value in asked.items() if value is not None})
+    if not workflow:
+        runs = runs.exclude(workflow__startswith=reserved.PREFIX)
     return _page(runs, "created_at", cursor=cursor, limit=limit, newest_first=True)
 
 

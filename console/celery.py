@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 DEAF_SECONDS = 5.0
 BREAK_SECONDS = 2.0
 LOST_GATES_SECONDS = 2.0
+NOTICES_SECONDS = 1.0
 UNTOLD_SECONDS = 2.0
 
 app = Celery("placet", task_cls=HintTask)
@@ -137,8 +138,9 @@ def sweeps_of(process: str) -> tuple[str, list[Any]]:
         ]
     if process == "gatekeeper":
         lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)
-        sweeps = [tasks.sweep_due_gates, tasks.sweep_key_requests, changes.sweep, lost]
-        return "gates", sweeps
+        untold = Seldom(tasks.sweep_notices, NOTICES_SECONDS)
+        sweeps = [tasks.sweep_due_gates, tasks.sweep_key_requests, changes.sweep]
+        return "gates", [*sweeps, lost, untold]
     return process, []
 
 

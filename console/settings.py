@@ -70,6 +70,8 @@ def database(url: str) -> dict[str, Any]:
 PLACET_HOME = home()
 PLACET_HOST = setting("PLACET_HOST", "127.0.0.1")
 PLACET_PORT = int(number("PLACET_PORT", "8000"))
+# Where people reach the console: what a link in a notice begins with.
+PLACET_URL = setting("PLACET_URL").rstrip("/") or f"http://{PLACET_HOST}:{PLACET_PORT}"
 PLACET_DATABASE_URL = setting("PLACET_DATABASE_URL", "postgresql://127.0.0.1:1/placet")
 PLACET_AUDITOR_DATABASE_URL = setting("PLACET_AUDITOR_DATABASE_URL", PLACET_DATABASE_URL)
 PLACET_BROKER_URL = setting("PLACET_BROKER_URL", "redis://127.0.0.1:1/0")

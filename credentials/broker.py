@@ -29,6 +29,7 @@ from credentials.models import Lease, Secret
 from credentials.paths import vault_path
 from credentials.scopes import is_in_scope
 from credentials.values import SecretRef
+from runs import canonical, reserved
 from runs.effects import ClaimedStep
 from runs.errors import CredentialRefused, CredentialUnavailable
 from runs.models import Step, StepClaim
@@ -122,13 +123,21 @@ def _refusals(claimed: ClaimedStep, step: Step | None) -> Iterator[str]:
         yield "The claim names another tool or another attempt than the step."
     if bytes(step.digest) != claimed.digest or step.key != claimed.key:
         yield "The claim names other arguments than the step."
-    declared = step.declaration.body.get("secret") if step.declaration else ""
-    if not declared or declared != claimed.secret:
+    if not _declared_secret(step) or _declared_secret(step) != claimed.secret:
         yield f"The tool {step.name} does not declare the secret {claimed.secret!r}."
     if step.needs_consent and step.clearance_id is None:
         yield "The step moves money and has no clearance."
     if step.clearance_id != claimed.clearance_id:
         yield "The claim names another clearance than the step."
+
+
+def _declared_secret(step: Step) -> str:
+    """What the tool declares, with the arguments of the step where it leaves some open."""
+    declared = str(step.declaration.body.get("secret", "")) if step.declaration else ""
+    try:
+        return reserved.secret_of(declared, canonical.decode(step.arguments))
+    except ValueError:
+        return ""
 
 
 def _is_claim_live(claimed: ClaimedStep) -> bool:

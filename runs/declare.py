@@ -11,7 +11,7 @@ from typing import Any, Literal, get_type_hints
 
 import pydantic
 
-from runs import canonical, limits
+from runs import canonical, limits, reserved
 from runs.errors import DirectCallRefused, InvalidArguments, InvalidInput, NotCanonical
 from runs.probes import Answer
 from runs.retries import Retry
@@ -192,6 +192,7 @@ def workflow(
         raise ValueError(f"{name}: deadline_seconds is from 1 to {longest}.")
 
     def declare(function: Callable[..., Any]) -> Workflow:
+        reserved.check_name(name)
         if name in WORKFLOWS:
             raise ValueError(f"Two workflows are called {name!r}.")
         declared = Workflow(
@@ -218,8 +219,9 @@ def tool(
     timeout: float | None = None,
     heartbeat_seconds: float | None = None,
     undo: Tool | str | None = None,
+    name: str = "",
 ) -> Callable[[Callable[..., Any]], Tool]:
-    """Declares `function(call, *, ...)` as a tool.
+    """Declares `function(call, *, ...)` as a tool, called `name` or as the function is.
 
     `effect` has no default: `safe` may be run again freely, `keyed` may be run again with the
     same idempotency key, `probed` after its `probe(call, *, ...)` has said what became of it,
@@ -227,15 +229,19 @@ def tool(
 
     An attempt takes at most `timeout` seconds (`limits.TIMEOUT_SECONDS` without one); a tool
     that beats at least every `heartbeat_seconds` may take `limits.MAX_TIMEOUT_SECONDS`.
-    `undo` is the tool that takes its effect back, or the name of one.
+    `undo` is the tool that takes its effect back, or the name of one. A `secret` may name an
+    argument in braces, as `notices/{channel}`: then the step's argument says which secret it is.
     """
+    given = name
     _check_class(effect, money=money, probe=probe, undo=undo)
 
     def declare(function: Callable[..., Any]) -> Tool:
-        name = function.__name__
+        name = given or function.__name__
+        reserved.check_name(name)
         if name in TOOLS:
             raise ValueError(f"Two tools are called {name!r}.")
         model = _model(function, name)
+        _check_secret(secret, name, model, money)
         for argument in () if money is None else money.arguments:
             if argument not in model.model_fields:
                 raise ValueError(f"{name}: money names {argument!r}, which is no argument of it.")
@@ -283,6 +289,18 @@ def _check_probe(probe: Probe | None, name: str, model: type[pydantic.BaseModel]
         raise ValueError(
             f"{name}: its probe does not take call and the arguments of the tool: {error}."
         ) from error
+
+
+def _check_secret(
+    secret: str, name: str, model: type[pydantic.BaseModel], money: Money | None
+) -> None:
+    """Which secret a payment uses is never for its arguments to say."""
+    places = reserved.places_in(secret)
+    if places and money is not None:
+        raise ValueError(f"{name}: a tool that moves money names its secret in full.")
+    for place in places:
+        if place not in model.model_fields:
+            raise ValueError(f"{name}: its secret names {place!r}, which is no argument of it.")
 
 
 def _timeout(timeout: float | None, heartbeat_seconds: float | None, is_local: bool) -> float:

@@ -133,6 +133,11 @@ BEGIN
     IF NEW.attempt <> 0 OR NEW.failures <> 0 OR NEW.result IS NOT NULL THEN
         RAISE EXCEPTION 'step birth: a step begins with nothing done';
     END IF;
+    IF NEW.name LIKE 'placet.%' AND NOT EXISTS (
+        SELECT FROM runs_run WHERE id = NEW.run_id AND workflow LIKE 'placet.%') THEN
+        RAISE EXCEPTION 'step birth: % is a step of Placet itself', NEW.name
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     IF EXISTS (SELECT FROM runs_run WHERE id = NEW.run_id AND finished_at IS NOT NULL) THEN
         RAISE EXCEPTION 'step birth: the run has ended';
     END IF;
@@ -231,6 +236,13 @@ BEGIN
     NEW.ready_at := clock_timestamp();
     NEW.deadline_at := coalesce(NEW.deadline_at, clock_timestamp() + interval '1 second' * (
         SELECT deadline_seconds FROM runs_workflowdeclaration WHERE name = NEW.workflow));
+    -- Notices are started by the gatekeeper alone, and it starts nothing else.
+    IF session_user = 'placet_gatekeeper' AND NEW.workflow <> 'placet.notify'
+        OR session_user IN ('placet_web', 'placet_worker') AND NEW.workflow LIKE 'placet.%' THEN
+        RAISE EXCEPTION 'run birth: % does not start runs of %',
+            replace(session_user, 'placet_', ''), NEW.workflow
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     -- Whoever runs the code of agents starts runs for the person only who asked for them.
     IF session_user = 'placet_worker' THEN
         IF num_nonnulls(NEW.parent_id, NEW.continued_from_id, NEW.schedule_id) <> 1
@@ -389,7 +401,7 @@ DECLARE
     of_web constant text[] := ARRAY[
         'run.started', 'run.cancel_requested', 'run.pause_requested', 'run.paused', 'run.resumed',
         'run.terminate_requested', 'signal.sent', 'question.answered', 'completion.made',
-        'decision.made', 'settlement.made'];
+        'decision.made', 'settlement.made', 'gate.commented'];
     of_web_and_worker constant text[] := ARRAY[
         'run.started', 'run.cancel_requested', 'run.paused', 'signal.sent'];
     of_gatekeeper constant text[] := ARRAY[
@@ -403,6 +415,7 @@ BEGIN
     may := CASE session_user
         WHEN 'placet_web' THEN NEW.kind = ANY(of_web)
         WHEN 'placet_gatekeeper' THEN NEW.kind = ANY(of_gatekeeper)
+            OR NEW.kind = 'run.started' AND NEW.seq = 1
         WHEN 'placet_executor' THEN NEW.kind = ANY(of_executor)
         WHEN 'placet_worker' THEN NEW.kind = ANY(of_web_and_worker) OR NOT NEW.kind = ANY(
             of_web || of_gatekeeper || ARRAY['step.started', 'step.settled', 'step.taken_over'])

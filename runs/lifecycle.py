@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from runs import canonical, limits, schemas
+from runs import canonical, limits, reserved, schemas
 from runs.births import insert_run
 from runs.clock import database_now
 from runs.errors import (
@@ -78,9 +78,12 @@ def _deadline(seconds: int | None) -> datetime | None:
 
 
 def get_workflow(name: str) -> WorkflowDeclaration:
-    """The registered workflow of that name; raises `UnknownWorkflow`."""
+    """The registered workflow of that name; raises `UnknownWorkflow`.
+
+    Placet's own are none that people or agents start: the database refuses them as well.
+    """
     found = WorkflowDeclaration.objects.filter(name=name[:128], is_current=True).first()
-    if found is None:
+    if found is None or reserved.is_own(name):
         raise UnknownWorkflow(f"There is no workflow called {name[:128]!r}.")
     return found
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
-from runs import canonical
+from runs import canonical, reserved
 from runs.declare import TOOLS, Tool
 from runs.errors import (
     ConsentMismatch,
@@ -140,6 +140,10 @@ def lent(step: Step, tool: Tool, *, fence: int, attempt: int) -> Iterator[Creden
         return
     if _provider is None:
         raise CredentialRefused(f"{tool.name} needs the secret {tool.secret}; no vault is set up.")
+    try:
+        secret = reserved.secret_of(tool.secret, canonical.decode(step.arguments))
+    except ValueError as error:
+        raise CredentialRefused(f"{tool.name}: {error}") from None
     claimed = ClaimedStep(
         tenant=step.tenant,
         run_id=step.run_id,
@@ -150,7 +154,7 @@ def lent(step: Step, tool: Tool, *, fence: int, attempt: int) -> Iterator[Creden
         digest=bytes(step.digest),
         key=step.key,
         clearance_id=step.clearance_id,
-        secret=tool.secret,
+        secret=secret,
     )
     with _provider.lease(claimed) as credential:
         yield credential

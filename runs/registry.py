@@ -16,7 +16,7 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from runs import limits
+from runs import limits, reserved
 from runs.declare import TOOLS, WORKFLOWS, EffectClass, declaration_digest
 from runs.errors import NotCanonical
 from runs.models import Declaration, WorkflowDeclaration
@@ -54,6 +54,11 @@ class _Tool(_Strict):
 
     @pydantic.model_validator(mode="after")
     def _is_one_that_could_be_declared(self) -> _Tool:
+        reserved.check_name(self.name)
+        if reserved.is_own(self.name) and self.money is not None:
+            raise ValueError("what is Placet's own moves no money")
+        if reserved.places_in(self.secret) and self.money is not None:
+            raise ValueError("a tool that moves money names its secret in full")
         if self.effect == "safe" and (self.money is not None or not self.secret):
             raise ValueError("a safe tool without a secret, or with money, is not registered")
         named = () if self.money is None else tuple(self.money.model_dump().values())

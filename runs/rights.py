@@ -56,8 +56,9 @@ GRANTS: Grants = {
     },
     "placet_gatekeeper": _READ
     | {
-        "runs_run": ["SELECT", "UPDATE (status, wake_at)"],
-        "runs_claim": ["SELECT", "UPDATE (last_seq)"],
+        # INSERT for runs that deliver notices, and for none else: see `runs_guard_new_run`.
+        "runs_run": ["SELECT", "INSERT", "UPDATE (status, wake_at)"],
+        "runs_claim": ["SELECT", "INSERT", "UPDATE (last_seq)"],
         "runs_step": [
             "SELECT",
             "UPDATE (status, clearance_id, held_because, error, finished_at)",

@@ -23,7 +23,7 @@ from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 from django.test import override_settings
 
-from approvals.models import Change, Decision, Freeze, Gate
+from approvals.models import Change, Decision, Freeze, Gate, Notice
 from console.composition import compose_executor
 from console.roles import RIGHTS, ROLES
 from credentials.secrets import grant_scope, write_secret
@@ -272,6 +272,7 @@ GLOSSARY = ROOT / "docs/glossary.md"
         ("Kinds of a step", set(Step.Kind.values)),
         ("Verdicts and methods", {*Decision.Verdict.values, *Decision.Method.values}),
         ("Answers about a step", set(Settlement.Answer.values)),
+        ("Kinds of a notice", set(Notice.Kind.values)),
         ("Effect classes", set(declare.EFFECTS)),
         ("Roles", set(ROLES)),
     ],

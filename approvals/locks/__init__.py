@@ -11,6 +11,7 @@ from approvals.locks.clearances import CLEARANCE, SPEND
 from approvals.locks.decisions import DECISION, REVOCATION
 from approvals.locks.gates import GATE, POLICY
 from approvals.locks.keys import KEYS, KEYS_UNDO
+from approvals.locks.notices import NOTICE, NOTICE_UNDO
 from approvals.locks.safeguards import SAFEGUARDS, SAFEGUARDS_UNDO
 from approvals.locks.seals import HMAC, VOICES
 from approvals.locks.settlements import SETTLEMENT, SETTLEMENT_UNDO
@@ -21,6 +22,8 @@ __all__ = [
     "KEYS",
     "KEYS_UNDO",
     "LATER",
+    "NOTICE",
+    "NOTICE_UNDO",
     "POLICY",
     "REVOCATION",
     "SAFEGUARDS",
@@ -70,4 +73,5 @@ FUNCTIONS = (
     + SETTLEMENT
     + KEYS
     + SAFEGUARDS
+    + NOTICE
 )

@@ -12,6 +12,7 @@ from approvals.models.delegations import Delegation
 from approvals.models.freezes import Freeze
 from approvals.models.gates import Gate, Viewing
 from approvals.models.keys import Key, KeyKind, KeyRequest, KeyRevocation
+from approvals.models.notices import Channel, Comment, Mute, Notice
 from approvals.models.policies import Policy, Reviewer
 
 __all__ = [
@@ -20,8 +21,10 @@ __all__ = [
     "BreakGlassReview",
     "Change",
     "ChangeVoice",
+    "Channel",
     "Clearance",
     "ClearanceUse",
+    "Comment",
     "Decision",
     "Delegation",
     "Freeze",
@@ -30,6 +33,8 @@ __all__ = [
     "KeyKind",
     "KeyRequest",
     "KeyRevocation",
+    "Mute",
+    "Notice",
     "Policy",
     "Reviewer",
     "Revocation",

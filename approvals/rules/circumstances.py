@@ -24,11 +24,27 @@ from runs import canonical
 # A sum counts what was made within its window, and all that may still be made: what is underway,
 # in doubt included, and what waits for people. What was approved before the window began has
 # been started within `limits.CLEARANCE_SECONDS`, or never will be. A step that people skipped has
-# succeeded without a payment.
+# succeeded without a payment. The payee of a payment has no other white than the space, see
+# `canonical.strict`.
+# A run is one with those that it came from and that came from it: were its children, or what it
+# continues as, runs of their own here, an agent would begin a new sum whenever it liked.
 SUMS = """
-WITH asked AS (
+WITH RECURSIVE above AS (
+    SELECT id, parent_id, continued_from_id, forked_from_id
+    FROM runs_run WHERE id = %(run)s::uuid AND tenant = %(tenant)s
+    UNION
+    SELECT r.id, r.parent_id, r.continued_from_id, r.forked_from_id FROM runs_run r JOIN above a
+        ON r.id IN (a.parent_id, a.continued_from_id, a.forked_from_id)
+), family AS (
+    SELECT id FROM above
+    UNION
+    SELECT r.id FROM family f CROSS JOIN LATERAL (
+        SELECT id FROM runs_run WHERE tenant = %(tenant)s AND parent_id = f.id
+        UNION ALL SELECT id FROM runs_run WHERE continued_from_id = f.id
+        UNION ALL SELECT id FROM runs_run WHERE forked_from_id = f.id) r
+), asked AS (
     SELECT coalesce(%(until)s::timestamptz, 'infinity') AS until,
-           regexp_replace(lower(%(payee)s), '\\s', '', 'g') AS payee
+           replace(lower(%(payee)s), ' ', '') AS payee
 ), closed AS MATERIALIZED (
     SELECT g.id, g.run_id, g.step_id, g.status, g.payee, g.amount_minor, g.currency, g.opened_at,
            g.closed_at
@@ -64,16 +80,18 @@ FROM sums one CROSS JOIN asked LEFT JOIN counted g
     AND (g.made_at IS NULL OR g.made_at > one.begins_at)
     AND CASE one.by
         WHEN 'tenant' THEN true
-        WHEN 'payee' THEN regexp_replace(lower(g.payee), '\\s', '', 'g') = asked.payee
-        WHEN 'run' THEN g.run_id::text = %(run)s
+        WHEN 'payee' THEN replace(lower(g.payee), ' ', '') = asked.payee
+        WHEN 'run' THEN g.run_id IN (SELECT id FROM family)
         WHEN 'workflow' THEN EXISTS (
             SELECT FROM runs_run r WHERE r.id = g.run_id AND r.workflow = %(workflow)s)
     END
 GROUP BY one.no, one.begins_at
 """
 
-# Similar is what the same tool did for the same name, or to the same account where there is no
-# name; what moves no money, for the same workflow.
+# Whether an account was paid is asked of its own gates, by their index, however old they are; a
+# name and a tool are looked for among those that closed last. Similar is what the same tool did
+# for the same name, or to the same account where there is no name; what moves no money, for the
+# same workflow.
 HISTORY = """
 WITH closed AS MATERIALIZED (
     SELECT g.id, g.run_id, g.step_id, g.status, g.tool, coalesce(g.payee, '') AS payee,
@@ -91,7 +109,14 @@ WITH closed AS MATERIALIZED (
           AND NOT EXISTS (SELECT FROM runs_settlement t WHERE t.step_id = s.id
                           AND t.answer = 'skip' AND t.attempt = s.attempt)
 )
-SELECT EXISTS (SELECT FROM made WHERE payee = %(payee)s),
+SELECT EXISTS (
+           SELECT FROM approvals_gate g JOIN runs_step s ON s.id = g.step_id
+           WHERE g.tenant = %(tenant)s AND g.payee = %(payee)s
+                 AND g.id IS DISTINCT FROM %(but)s::uuid AND g.status <> 'open'
+                 AND g.status = 'approved' AND s.status = 'succeeded'
+                 AND s.finished_at < coalesce(%(until)s::timestamptz, 'infinity')
+                 AND NOT EXISTS (SELECT FROM runs_settlement t WHERE t.step_id = s.id
+                                 AND t.answer = 'skip' AND t.attempt = s.attempt)),
        (SELECT payee FROM made WHERE same_name ORDER BY at DESC, id LIMIT 1),
        (SELECT id FROM made WHERE tool = %(tool)s AND CASE
             WHEN NOT %(is_money)s THEN workflow = %(workflow)s AND payee = ''

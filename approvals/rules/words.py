@@ -15,7 +15,7 @@ MOST_NAMED = 5
 UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 BY = {
     "payee": "to this payee",
-    "run": "of this run",
+    "run": "of this run and those around it",
     "agent": "of this agent",
     "workflow": "of this workflow",
     "tenant": "of this tenant",

@@ -13,21 +13,23 @@ from ninja.operation import Operation
 from pydantic import BaseModel
 
 from console import access, deeds
-from console.api import refusals, schedules, steering
+from console.api import comments, refusals, schedules, steering
 from console.api.auth import ApiRequest, door
 from console.api.documents import complete
-from console.api.idempotency import answer, once
-from console.api.problems import FieldError, Problem, plain, respond
-from console.api.shapes import (
+from console.api.gates import (
     Decide,
     DecisionShown,
-    EventFilter,
-    EventList,
-    EventShown,
     GateFilter,
     GateList,
     GateShown,
     GateSummary,
+)
+from console.api.idempotency import answer, once
+from console.api.problems import FieldError, Problem, plain, respond
+from console.api.shapes import (
+    EventFilter,
+    EventList,
+    EventShown,
     RunFilter,
     RunList,
     RunShown,
@@ -76,6 +78,7 @@ api = Api(
 )
 refusals.connect(api)
 api.add_router("", steering.router)
+api.add_router("", comments.router)
 api.add_router("", schedules.router)
 
 

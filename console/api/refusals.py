@@ -48,6 +48,7 @@ _ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
     (approvals.ReasonRequired, 422, "reason-required", "/reason"),
     (approvals.SignatureRefused, 409, "signature-refused", "/signed"),
     (approvals.DecisionRefused, 409, "decision-refused", ""),
+    (approvals.CommentRefused, 422, "comment-refused", "/text"),
     (runs.Refused, 422, "refused", ""),
 )
 
@@ -55,7 +56,7 @@ _ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
 def connect(api: NinjaAPI) -> None:
     """Answer every refusal, expected or not, with a problem."""
     for refusal in (Problem, access.Refused, runs.Refused, runs.NotCanonical,
-                    approvals.DecisionRefused):  # fmt: skip
+                    approvals.ApprovalsError):  # fmt: skip
         api.add_exception_handler(refusal, _refused)
     api.add_exception_handler(ninja.errors.AuthenticationError, _unauthenticated)
     api.add_exception_handler(ninja.errors.ValidationError, _invalid)

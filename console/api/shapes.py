@@ -15,20 +15,9 @@ from django.db.models import Count
 from django.http import HttpRequest
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
-from approvals.eligibility import why_not
-from approvals.envelope import phrase
-from approvals.gates import envelope_of
-from approvals.history import history_of
-from approvals.limits import MAX_REASON_CHARACTERS
-from approvals.models import Decision, Gate
-from approvals.signing import tier_of
 from console import access
 from console.access import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from console.api.history import ComparisonShown, FactShown
 from console.api.problems import FieldError, Problem
-from console.api.signatures import SignedBody
-from console.models import User
-from console.pages.history import sentence_of
 from runs import canonical
 from runs.limits import MAX_REASON_CHARACTERS as MAX_SETTLEMENT_REASON
 from runs.models import Event, Run, Settlement, Signal, Step
@@ -41,10 +30,6 @@ Limit = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE, description="MAX_PAGE_SIZE 
 RunStatus = Literal[
     "ready", "running", "waiting", "paused", "quarantined", "succeeded", "failed", "cancelled"
 ]
-GateState = Literal[
-    "open", "approved", "denied", "changes_requested", "expired", "withdrawn", "revoked"
-]
-Verdict = Literal["approve", "deny", "changes"]
 Answer = Literal["happened", "did_not_happen", "retry", "retry_with", "skip", "undo", "give_up"]
 
 
@@ -55,20 +40,6 @@ class Body(BaseModel):
 class StartRun(Body):
     workflow: Name
     input: dict[str, JsonValue] = Field(default_factory=dict)
-
-
-class Decide(Body):
-    verdict: Verdict
-    digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] = Field(
-        description="The digest of the gate as it was shown, in hexadecimal"
-    )
-    reason: Annotated[str, StringConstraints(max_length=MAX_REASON_CHARACTERS)] = ""
-    typed: Annotated[str, StringConstraints(max_length=128)] = Field(
-        default="", description="The amount, or the end of the account, where the tier asks for it"
-    )
-    signed: SignedBody | None = Field(
-        default=None, description="What a key of yours answered, where the tier asks for one"
-    )
 
 
 class Settle(Body):
@@ -116,13 +87,6 @@ class RunFilter(BaseModel):
 
 class StepFilter(BaseModel):
     steps_after: Annotated[int, Field(ge=-1, le=MAX_POSITION)] = -1
-
-
-class GateFilter(BaseModel):
-    state: GateState | None = None
-    view: Literal["mine"] | None = None
-    cursor: str = ""
-    limit: Limit = DEFAULT_PAGE_SIZE
 
 
 class EventFilter(BaseModel):
@@ -403,118 +367,8 @@ class EventShown(BaseModel):
         )
 
 
-class DecisionShown(BaseModel):
-    id: uuid.UUID
-    gate_id: uuid.UUID
-    person: str
-    verdict: Verdict
-    reason: str
-    digest: str
-    method: str = Field(description="`confirm`, or the kind of the key that signed")
-    key_id: uuid.UUID | None
-    decided_at: datetime
-
-    @classmethod
-    def of(cls, decision: Decision) -> DecisionShown:
-        return cls(
-            id=decision.id,
-            gate_id=decision.gate_id,
-            person=decision.person.get_username(),
-            verdict=decision.verdict,  # type: ignore[arg-type]  # a check constraint keeps it
-            reason=decision.reason,
-            digest=_hex(decision.digest),
-            method=decision.method,
-            key_id=decision.key_id,
-            decided_at=decision.decided_at,
-        )
-
-
-class GateSummary(BaseModel):
-    id: uuid.UUID
-    run_id: uuid.UUID
-    step_id: uuid.UUID
-    state: GateState
-    tool: str
-    amount_minor: int
-    currency: str
-    payee: str = Field(description="The account that gets the money")
-    payee_name: str = Field(description="The name that the tool gives for it; may be empty")
-    requester: str
-    policy: str
-    group: str
-    quorum: int
-    approvals: int
-    digest: str = Field(description="What a decision must name, in hexadecimal")
-    phrase: str = Field(description="The digest in words, to compare by eye")
-    opened_at: datetime
-    expires_at: datetime
-    closed_at: datetime | None
-
-    @classmethod
-    def fields_of(cls, gate: Gate) -> dict[str, Any]:
-        verdicts = [decision.verdict for decision in gate.decisions.all()]
-        return {
-            "id": gate.id,
-            "run_id": gate.run_id,
-            "step_id": gate.step_id,
-            "state": gate.status,
-            "tool": gate.tool,
-            "amount_minor": gate.amount_minor,
-            "currency": gate.currency,
-            "payee": gate.payee,
-            "payee_name": gate.payee_name,
-            "requester": gate.requester.get_username(),
-            "policy": gate.rule_name,
-            "group": gate.group,
-            "quorum": gate.quorum,
-            "approvals": verdicts.count(Decision.Verdict.APPROVE),
-            "digest": _hex(gate.digest),
-            "phrase": phrase(bytes(gate.digest)),
-            "opened_at": gate.opened_at,
-            "expires_at": gate.expires_at,
-            "closed_at": gate.closed_at,
-        }
-
-    @classmethod
-    def of(cls, gate: Gate) -> GateSummary:
-        return cls(**cls.fields_of(gate))
-
-
-class GateShown(GateSummary):
-    envelope: JsonValue = Field(description="The facts that the digest stands for")
-    history: list[FactShown] = Field(description="What is unusual comes first")
-    differs: ComparisonShown | None = Field(description="null: no such payment was made before")
-    decisions: list[DecisionShown]
-    tier: str = Field(description="What an approval needs: see `signed`")
-    you: int = Field(description="Your number, by which a statement names you")
-    you_may_decide: bool
-    why_not: str = Field(description="Why you may not decide; empty when you may")
-
-    @classmethod
-    def to_person(cls, gate: Gate, person: User) -> GateShown:
-        obstacle = why_not(gate, person)
-        history = history_of(gate)
-        compared = history.comparison
-        return cls(
-            **cls.fields_of(gate),
-            envelope=envelope_of(gate),
-            history=[FactShown.of(sentence_of(fact)) for fact in history.facts],
-            differs=None if compared is None else ComparisonShown.of(compared),
-            decisions=[DecisionShown.of(decision) for decision in gate.decisions.all()],
-            tier=tier_of(gate),
-            you=person.pk,
-            you_may_decide=not obstacle,
-            why_not=obstacle,
-        )
-
-
 class RunList(BaseModel):
     items: list[RunSummary]
-    next_cursor: str = Field(description="Empty on the last page")
-
-
-class GateList(BaseModel):
-    items: list[GateSummary]
     next_cursor: str = Field(description="Empty on the last page")
 
 

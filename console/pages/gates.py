@@ -28,6 +28,7 @@ GATE_PARTS = {
     "standing": "approvals/_standing.html",
     "people": "approvals/_people.html",
     "asked": "approvals/_asked.html",
+    "comments": "approvals/_comment_list.html",
 }
 
 

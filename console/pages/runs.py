@@ -18,6 +18,7 @@ from console.pages.guard import is_fragment, page, person_of
 from console.pages.paging import first_page, next_page
 from console.pages.startform import StartForm, read_input
 from console.pages.words import RUN_STATES
+from runs import reserved
 from runs.errors import InvalidInput, Refused
 from runs.models import Run, WorkflowDeclaration
 
@@ -27,7 +28,11 @@ SAME_IN_BULK = {"q": "requested_by", "status": "status", "workflow": "workflow"}
 
 
 def current_workflows() -> QuerySet[WorkflowDeclaration]:
-    return WorkflowDeclaration.objects.filter(is_current=True).order_by("name")
+    return (
+        WorkflowDeclaration.objects.filter(is_current=True)
+        .exclude(name__startswith=reserved.PREFIX)
+        .order_by("name")
+    )
 
 
 @page("runs.view")
@@ -53,6 +58,7 @@ def runs(request: HttpRequest) -> HttpResponse:
         "is_filtered": any(filters.values()),
         "states": RUN_STATES.items(),
         "workflows": list(current_workflows().values_list("name", flat=True)),
+        "own_workflow": reserved.NOTIFY,
         "bulk_query": _bulk_query(filters),
         "of_run": _uuid(filters["parent"]),
         "of_schedule": _uuid(filters["schedule"]),

@@ -18,7 +18,7 @@ from console.pages.scheduleform import BackfillForm, ScheduleForm, rhythm_words
 from console.pages.startform import of_input
 from console.pages.words import OVERLAPS, span
 from console.roles import may
-from runs import canonical, limits, schedules
+from runs import canonical, limits, reserved, schedules
 from runs.errors import InvalidInput, Refused
 from runs.models import Schedule, Tick, WorkflowDeclaration
 
@@ -27,7 +27,11 @@ SHOWN_TIMES = 5
 
 
 def _workflows() -> list[WorkflowDeclaration]:
-    return list(WorkflowDeclaration.objects.filter(is_current=True).order_by("name"))
+    return list(
+        WorkflowDeclaration.objects.filter(is_current=True)
+        .exclude(name__startswith=reserved.PREFIX)
+        .order_by("name")
+    )
 
 
 @page("runs.view")

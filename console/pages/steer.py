@@ -16,7 +16,7 @@ from console.pages.faults import focus_first
 from console.pages.guard import page, person_of
 from console.pages.startform import JsonField, StartForm, of_input, read_input
 from runs import canonical, limits, positions
-from runs.errors import AlreadyEnded, ForkRefused, InvalidInput, Refused
+from runs.errors import AlreadyEnded, ForkRefused, InvalidInput, Refused, UnknownWorkflow
 from runs.lifecycle import get_workflow
 from runs.models import Run, Step
 
@@ -170,7 +170,12 @@ def fork(request: HttpRequest, id: UUID) -> HttpResponse:
     person = person_of(request)
     run = access.access_run_by_id(person, id, right="runs.start")
     at = _position(request.POST.get("at") or request.GET.get("at", ""))
-    schema = of_input(get_workflow(run.workflow).schema, canonical.decode(run.input))
+    try:
+        declared = get_workflow(run.workflow)
+    except UnknownWorkflow as refusal:
+        messages.error(request, f"This run cannot be forked. {refusal.message}")
+        return redirect("run", id=run.id)
+    schema = of_input(declared.schema, canonical.decode(run.input))
     form = StartForm(schema, request.POST or None)
     if request.method == "POST" and form.is_valid():
         made = _fork(request, run, at, form)

@@ -125,7 +125,33 @@ DELEGATION_STATES = {
     "over": State(word="Over", icon="stop", tone="calm"),
     "revoked": State(word="Revoked", icon="cross", tone="calm"),
 }
+NOTICE_STATES = {
+    "opened": State(word="Please decide", icon="hand", tone="wait"),
+    "reminder": State(word="Still open", icon="clock", tone="wait"),
+    "escalated": State(word="Escalated", icon="alert", tone="wait"),
+    "decided": State(word="Decided", icon="check", tone="calm"),
+    "expired": State(word="Expired", icon="clock", tone="calm"),
+    "executed": State(word="Done", icon="check", tone="good"),
+    "failed": State(word="Failed", icon="cross", tone="bad"),
+    "in_doubt": State(word="In doubt", icon="question", tone="bad"),
+    "commented": State(word="Comment", icon="person", tone="calm"),
+    "test": State(word="Test", icon="info", tone="calm"),
+}
+DELIVERY_STATES = {
+    **STEP_STATES,
+    "ready": State(word="On its way", icon="turn", tone="live"),
+    "running": State(word="On its way", icon="turn", tone="live"),
+    "succeeded": State(word="Delivered", icon="check", tone="good"),
+    "failed": State(word="Not delivered", icon="cross", tone="bad"),
+}
+CHANNEL_STATES = {
+    "active": State(word="Active", icon="check", tone="good"),
+    "paused": State(word="Paused", icon="pause", tone="wait"),
+}
 STATES = {
+    "notice": NOTICE_STATES,
+    "delivery": DELIVERY_STATES,
+    "channel": CHANNEL_STATES,
     "run": RUN_STATES,
     "change": CHANGE_STATES,
     "voice": VOICES,
@@ -185,6 +211,7 @@ EVENTS = {
     "gate.closed": "Gate closed",
     "decision.made": "Decision made",
     "approval.revoked": "Approval taken back",
+    "gate.commented": "Commented",
 }
 ACTIONS = {
     "signed_in": "Signed in",
@@ -207,6 +234,13 @@ ACTIONS = {
     "schedule_triggered": "Started a schedule's run now",
     "schedule_backfilled": "Asked for missed runs",
     "decided": "Decided",
+    "commented": "Commented",
+    "channel_added": "Added a channel",
+    "channel_changed": "Changed a channel",
+    "channel_paused": "Paused a channel",
+    "channel_resumed": "Resumed a channel",
+    "channel_removed": "Removed a channel",
+    "channel_tested": "Asked for a test notice",
     "doubt_settled": "Said what became of a step",
     "secret_written": "Wrote a secret",
     "scope_granted": "Granted a scope",

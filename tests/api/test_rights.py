@@ -64,6 +64,12 @@ CALLS: dict[tuple[str, str], tuple[str, set[str], Any, int]] = {
     ("POST", f"runs/{NOTHING}/steps/0/settlements"): ("runs:write", {"operator"}, SETTLE, 404),
     ("GET", "gates"): ("gates:read", EVERYBODY, None, 200),
     ("GET", f"gates/{NOTHING}"): ("gates:read", EVERYBODY, None, 404),
+    ("POST", f"gates/{NOTHING}/comments"): (
+        "gates:comment",
+        {"operator", "reviewer", "admin"},
+        {"text": "Is this the new account?"},
+        404,
+    ),
     ("POST", f"gates/{NOTHING}/decisions"): ("gates:decide", {"reviewer"}, DECIDE, 404),
 }
 ROLES = {"alice": "operator", "bob": "reviewer", "dave": "auditor", "erin": "admin"}

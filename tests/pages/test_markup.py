@@ -166,10 +166,11 @@ def test_characters_that_hide_or_turn_are_shown_as_what_they_are(
 
 @pytest.mark.parametrize("kind", words.STATES)
 def test_every_state_of_the_rows_has_words(kind: str) -> None:
-    from approvals.models import Change, ChangeVoice, Decision, Gate
+    from approvals.models import Change, ChangeVoice, Decision, Gate, Notice
     from runs.models import Run, Settlement, Step, Tick
 
     derived = {
+        "channel": {"active", "paused"},
         "schedule": {"active", "paused", "over"},
         "key": {"standing", "fresh", "waiting", "revoked"},
         "voice": {*ChangeVoice.Verdict.values, "propose"},
@@ -185,6 +186,8 @@ def test_every_state_of_the_rows_has_words(kind: str) -> None:
         "decision": Decision.Verdict,
         "settlement": Settlement.Answer,
         "tick": Tick.Outcome,
+        "notice": Notice.Kind,
+        "delivery": Step.Status,
     }
     if kind in derived:
         assert set(words.STATES[kind]) == derived[kind]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from approvals.models import Gate
+from approvals.models import Channel, Gate
 from runs.models import Schedule, Step
 from tests.harness import World
 from tests.pages import visitors
@@ -38,6 +38,9 @@ TABLE: dict[tuple[str, str], Expected] = {
     ("inbox", "GET"): Expected(may=EVERYBODY),
     ("gate", "GET"): Expected(may=EVERYBODY, arguments="gate"),
     ("gate-decide", "POST"): Expected(may=frozenset({"reviewer"}), arguments="gate", answer=422),
+    ("gate-comment", "POST"): Expected(
+        may=EVERYBODY - {"auditor"}, arguments="gate", answer=422, form={"text": " "}
+    ),
     ("runs", "GET"): Expected(may=EVERYBODY),
     ("run", "GET"): Expected(may=EVERYBODY, arguments="run"),
     ("run-start", "GET"): Expected(may=OPERATOR),
@@ -104,6 +107,12 @@ TABLE: dict[tuple[str, str], Expected] = {
     ("delegation-new", "POST"): Expected(may=frozenset({"reviewer"}), answer=422, form=CONFIRMED),
     ("delegation-revoke", "GET"): Expected(may=frozenset({"reviewer"}), arguments="delegation"),
     ("delegation-revoke", "POST"): Expected(may=frozenset({"reviewer"}), arguments="delegation"),
+    ("notices", "GET"): Expected(may=EVERYBODY),
+    ("notices-mute", "POST"): Expected(may=EVERYBODY, answer=302),
+    ("channels", "GET"): Expected(may=ADMIN),
+    ("channel-add", "POST"): Expected(may=ADMIN, answer=422),
+    ("channel-kinds", "POST"): Expected(may=ADMIN, arguments="channel", answer=302),
+    ("channel-turn", "POST"): Expected(may=ADMIN, arguments="removed", answer=200),
     ("secrets", "GET"): Expected(may=ADMIN),
     ("secret-write", "GET"): Expected(may=ADMIN),
     ("secret-write", "POST"): Expected(may=ADMIN, answer=422, form={"path": "bank/none"}),
@@ -133,6 +142,9 @@ def address(name: str, gate: Gate) -> str:
         ids |= {"schedule": [schedule.id], "turned": [schedule.id, "pause"]}
     if wanted.arguments in SAFEGUARDS:
         ids |= visitors.safeguards_of(gate.tenant)
+    if wanted.arguments in ("channel", "removed"):
+        channel = Channel.objects.get(tenant=gate.tenant)
+        ids |= {"channel": [channel.id], "removed": [channel.id, "remove"]}
     return reverse(name, args=ids[wanted.arguments]) + wanted.query
 
 
@@ -157,10 +169,11 @@ def absent_address(name: str) -> str:
 
 @pytest.fixture
 def gate(world: World, gate: Gate) -> Gate:
-    """The gate, and beside it a question, a schedule and safeguards."""
+    """The gate, and beside it a question, a schedule, safeguards and a channel."""
     visitors.make_question(world)
     visitors.make_schedule(world)
     visitors.make_safeguards(world)
+    visitors.make_channel(world)
     return gate
 
 

@@ -218,7 +218,7 @@ def test_a_change_that_could_not_be_carried_out_says_why(world: World) -> None:
     world.policy(name="Both", above_minor=1_000_000, up_to_minor=2_000_000, quorum=2)
     the_gatekeeper_looks()
     page = Page(visit_as(frank).get(f"/changes/{change.pk}/"))
-    assert "It was not carried out. The policy 'Both' asks for 2" in page.text
+    assert "It was not carried out. The rule 'Both' asks for 2" in page.text
 
 
 def test_what_people_typed_is_shown_and_never_obeyed(world: World) -> None:

@@ -18,12 +18,15 @@ from approvals.models import (
     BreakGlassReview,
     Change,
     ChangeVoice,
+    Channel,
+    Comment,
     Decision,
     Delegation,
     Freeze,
     Gate,
     KeyRequest,
     KeyRevocation,
+    Notice,
     Reviewer,
 )
 from console.models import AuditEntry, User
@@ -36,8 +39,8 @@ from tests.harness import PASSWORD, World, as_role
 ABSENT = "0193d1a0-0000-7000-8000-000000000000"
 STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement,
          Signal, Schedule, Change, ChangeVoice, Freeze, Reviewer, BreakGlass,
-         BreakGlassConfirmation, BreakGlassReview, Delegation, KeyRequest,
-         KeyRevocation)  # fmt: skip
+         BreakGlassConfirmation, BreakGlassReview, Delegation, KeyRequest, KeyRevocation,
+         Channel, Comment, Notice)  # fmt: skip
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
@@ -133,6 +136,15 @@ def safeguards_of(tenant: str) -> dict[str, list[Any]]:
         name: list(kind._default_manager.filter(tenant=tenant).values_list("pk", flat=True))
         for name, kind in kinds.items()
     }
+
+
+def make_channel(world: World) -> Channel:
+    """A channel of Erin's, whose address nobody has written to the vault."""
+    with as_role("placet_web"):
+        return Channel.objects.create(
+            tenant=world.tenant, name="Finance", way="webhook", kinds=["opened"],
+            created_by=world.erin,
+        )  # fmt: skip
 
 
 def written() -> dict[str, int]:

@@ -38,7 +38,7 @@ def calling(**changed: Any) -> Request:
         "money": None,
         "arguments": {"iban": ACCOUNT, "reference": "rent"},
         "free_text": (),
-        "run_id": "r1",
+        "run_id": "00000000-0000-0000-0000-000000000001",
         "at": TUESDAY,
     }
     return Request(**plain | changed)

@@ -251,7 +251,8 @@ CASES: list[Case] = [
             }
         ),
         NO,
-        "The payments of this run within 1 day are 500.00 EUR with this one, not above",
+        "The payments of this run and those around it within 1 day are 500.00 EUR with this one,"
+        " not above",
     ),
     ("a sum of no money", {"sum": a_sum(0)}, calling(), summed(0), NO, "It moves no money."),
     # The payee

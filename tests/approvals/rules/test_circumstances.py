@@ -18,7 +18,9 @@ from approvals.models import Gate
 from approvals.rules.circumstances import is_known, read_circumstances
 from approvals.rules.evaluate import evaluate
 from approvals.rules.facts import Circumstances, Needs, Request, Summed
+from runs import workflow
 from runs.clock import database_now
+from runs.forks import fork
 from runs.models import Step
 from tests.approvals import former
 from tests.approvals.former import OTHER_ACCOUNT, ask, made, payment
@@ -126,6 +128,12 @@ def turn(gate: Gate, status: str) -> None:
 def test_a_payment_that_people_skipped_is_not_counted(world: World) -> None:
     gate = made(world, 100, days_ago=0)
     assert total(request(world)) == 100
+    skip(world, gate)
+    assert total(request(world)) == 0
+
+
+def skip(world: World, gate: Gate) -> None:
+    """People settle its step as not to be done, behind the guards."""
     with admin() as superuser:
         superuser.execute("SET session_replication_role = replica")
         superuser.execute(
@@ -134,7 +142,6 @@ def test_a_payment_that_people_skipped_is_not_counted(world: World) -> None:
             " 'null', 'Paid by hand.', '', now(), '' FROM runs_step WHERE id = %s",
             [world.bob.id, gate.step_id],
         )
-    assert total(request(world)) == 0
 
 
 def test_a_sum_is_by_what_the_rule_says(world: World) -> None:
@@ -147,6 +154,41 @@ def test_a_sum_is_by_what_the_rule_says(world: World) -> None:
     assert total(replace(asked, workflow="paying"), "workflow") == 0
     assert total(replace(asked, tenant="somebody-else"), "tenant") == 0
     assert total(asked, "tenant", but=first.id) == 20
+
+
+@workflow("asking_others", version=1)
+def asking_others(run: Any, *, payments: list[dict[str, Any]]) -> Any:
+    """Has each payment made by a child of its own."""
+    return [run.start("transferring", payments=[one]).result() for one in payments]
+
+
+@workflow("asking_in_parts", version=1)
+def asking_in_parts(run: Any, *, payments: list[dict[str, Any]]) -> Any:
+    """Goes on as a new run after each payment."""
+    run.call(former.transfer, **payments[0])
+    if payments[1:]:
+        run.continue_as_new(payments=payments[1:])
+
+
+@pytest.mark.parametrize("name", ["asking_others", "asking_in_parts"])
+def test_an_agent_begins_no_new_sum_by_other_runs_of_its_own(world: World, name: str) -> None:
+    world.start(name, payments=[payment(100), payment(20), payment(3)])
+    world.settle()
+    for amount, before in ((100, 0), (20, 100), (3, 120)):
+        (gate,) = Gate.objects.filter(tenant=world.tenant, status="open")
+        assert gate.amount_minor == amount
+        asked = replace(request(world), run_id=str(gate.run_id))
+        assert total(asked, "run", but=gate.id) == before
+        world.decide(gate, world.bob)
+        world.settle()
+    assert total(replace(request(world), run_id=str(gate.run_id)), "run") == 123
+
+
+def test_a_fork_goes_on_with_the_sum_of_what_it_was_forked_from(world: World) -> None:
+    gate = made(world, 100, days_ago=0)
+    with as_role("placet_web"):
+        again = fork(run=gate.run, at=0, requested_by=world.alice)
+    assert total(replace(request(world), run_id=str(again.id)), "run") == 100
 
 
 def test_nothing_of_another_tenant_is_read(world: World) -> None:
@@ -194,6 +236,17 @@ def test_an_account_is_known_once_a_payment_to_it_was_made(world: World) -> None
     assert read(PAYEE, request(world)).first_seen is False
     assert read(PAYEE, request(world), but=gate.id).first_seen is True
     assert read(PAYEE, request(world, iban=OTHER_ACCOUNT)).first_seen is True
+
+
+def test_an_account_stays_known_however_many_gates_have_closed_since(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid = made(world, days_ago=400)
+    made(world, iban=OTHER_ACCOUNT, days_ago=1)
+    monkeypatch.setattr(limits, "HISTORY_GATES", 1)
+    assert read(PAYEE, request(world)).first_seen is False
+    skip(world, paid)
+    assert read(PAYEE, request(world)).first_seen is True
 
 
 def test_an_account_has_changed_when_the_last_payment_to_the_name_went_elsewhere(
