@@ -15,7 +15,7 @@ from uuid import UUID
 from approvals import signatures, statements
 from approvals.errors import SignatureRefused
 from approvals.keys import may_sign, public_key_of, standing_keys_of
-from approvals.models import Decision, Gate, Key, KeyRevocation
+from approvals.models import Decision, Gate, Key, KeyKind, KeyRevocation
 from approvals.signatures import Answer
 from runs.clock import database_now
 
@@ -26,6 +26,11 @@ class Signed:
 
     key_id: UUID
     answer: Answer
+
+
+def tier_of(gate: Gate) -> str:
+    """What this gate asks of an approval."""
+    return gate.tier
 
 
 def needs_key(tier: str, verdict: str) -> bool:
@@ -62,7 +67,7 @@ def key_for(
     because = may_sign(key, tier, database_now())
     if because:
         raise SignatureRefused(because)
-    told = statements.statement(
+    challenge = challenge_for(
         tenant=gate.tenant,
         gate_id=gate.id,
         digest=bytes(gate.digest),
@@ -72,9 +77,23 @@ def key_for(
         reason=reason,
         typed=typed,
     )
-    challenge = statements.challenge(told)
     signatures.verify(public_key_of(key), signed.answer, challenge=challenge, origins=origins)
     return key
+
+
+def challenge_for(**decided: Any) -> bytes:
+    """What a key signs for this decision; the arguments are those of `statements.statement`."""
+    return statements.challenge(statements.statement(**decided))
+
+
+def key_of_file(person: Any, public_key: bytes) -> UUID:
+    """Which of the person's keys this file is. Raises `SignatureRefused`."""
+    key = standing_keys_of(person).filter(kind=KeyKind.FILE, public_key=public_key).first()
+    if key is None:
+        raise SignatureRefused(
+            f"This file is no enrolled key of {person.get_username()}; see `manage.py key enrol`."
+        )
+    return key.pk
 
 
 def kept(signed: Signed | None, key: Key | None) -> dict[str, Any]:
@@ -119,7 +138,7 @@ def why_unsigned(
     because = may_sign(key, tier, decision.decided_at)
     if because:
         return because
-    told = statements.statement(
+    challenge = challenge_for(
         tenant=decision.tenant,
         gate_id=decision.gate_id,
         digest=digest,
@@ -137,7 +156,7 @@ def why_unsigned(
                 client_data=bytes(decision.client_data or b""),
                 authenticator_data=bytes(decision.authenticator_data or b""),
             ),
-            challenge=statements.challenge(told),
+            challenge=challenge,
             origins=origins,
         )
     except SignatureRefused as refused:

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from approvals.decisions import decide
 from approvals.models import Decision
+from approvals.signing import Signed
 from console import access, audit
 from console.models import User
 from runs import bulk, forks, questions, signals, steering
@@ -247,10 +248,14 @@ def decide_at_gate(
     verdict: Verdict,
     reason: str,
     digest: str,
+    typed: str = "",
+    signed: Signed | None = None,
     request: HttpRequest | None = None,
 ) -> Decision:
     """Record this person's verdict over the digest that they saw, given in hexadecimal.
 
+    `signed` is what a key of theirs answered, and `typed` the fact that they typed, where the
+    gate's tier asks for them.
     Raises `access.Forbidden`, `access.NotFound` and `approvals.errors.DecisionRefused`.
     """
     gate = access.access_gate_by_id(person, gate_id, right="gates.decide")
@@ -265,6 +270,8 @@ def decide_at_gate(
             verdict=verdict,
             reason=reason,
             digest=digest,
+            typed_fact=typed,
+            signed=signed,
         )
         if not was_decided:
             audit.record(

@@ -31,6 +31,8 @@ RIGHTS: dict[str, frozenset[str]] = {
     "steps.settle": frozenset({OPERATOR}),
     "gates.view": _EVERYBODY,
     "gates.decide": frozenset({REVIEWER}),
+    "keys.enrol": _EVERYBODY,
+    "keys.revoke": frozenset({ADMIN}),
     "gates.comment": _EVERYBODY - {AUDITOR},
     "policies.view": _EVERYBODY,
     "channels.view": frozenset({ADMIN}),

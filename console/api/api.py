@@ -202,6 +202,8 @@ def decide(request: ApiRequest, gate_id: uuid.UUID, body: Decide) -> HttpRespons
             verdict=body.verdict,
             reason=body.reason,
             digest=body.digest,
+            typed=body.typed,
+            signed=body.signed.signed() if body.signed else None,
             request=request,
         )
         return 201, DecisionShown.of(decision)

@@ -17,6 +17,7 @@ from approvals.models import Comment, Decision, Gate
 from console.access import DEFAULT_PAGE_SIZE
 from console.api.history import ComparisonShown, FactShown
 from console.api.shapes import Body, Limit
+from console.api.signatures import SignedBody
 from console.models import User
 from console.pages.history import sentence_of
 
@@ -33,6 +34,12 @@ class Decide(Body):
         description="The digest of the gate as it was shown, in hexadecimal"
     )
     reason: Annotated[str, StringConstraints(max_length=MAX_REASON_CHARACTERS)] = ""
+    typed: Annotated[str, StringConstraints(max_length=128)] = Field(
+        default="", description="The amount, or the end of the account, where the tier asks for it"
+    )
+    signed: SignedBody | None = Field(
+        default=None, description="What a key of yours answered, where the tier asks for one"
+    )
 
 
 class GateFilter(BaseModel):
@@ -49,6 +56,8 @@ class DecisionShown(BaseModel):
     verdict: Verdict
     reason: str
     digest: str
+    method: str = Field(description="`confirm`, or the kind of the key that signed")
+    key_id: uuid.UUID | None
     decided_at: datetime
 
     @classmethod
@@ -60,6 +69,8 @@ class DecisionShown(BaseModel):
             verdict=decision.verdict,  # type: ignore[arg-type]  # a check constraint keeps it
             reason=decision.reason,
             digest=hexed(decision.digest),
+            method=decision.method,
+            key_id=decision.key_id,
             decided_at=decision.decided_at,
         )
 
@@ -141,6 +152,7 @@ class GateShown(GateSummary):
     differs: ComparisonShown | None = Field(description="null: no such payment was made before")
     decisions: list[DecisionShown]
     comments: list[CommentShown]
+    you: int = Field(description="Your number, by which a statement names you")
     you_may_decide: bool
     why_not: str = Field(description="Why you may not decide; empty when you may")
 
@@ -156,6 +168,7 @@ class GateShown(GateSummary):
             differs=None if compared is None else ComparisonShown.of(compared),
             decisions=[DecisionShown.of(decision) for decision in gate.decisions.all()],
             comments=[CommentShown.of(comment) for comment in gate.comments.all()],
+            you=person.pk,
             you_may_decide=not obstacle,
             why_not=obstacle,
         )

@@ -29,11 +29,15 @@ from console.home import home as home_path
 CELERY = ("gatekeeper", "worker", "executor")
 BANK = "bank"
 BANK_SECONDS = 15
+NUMBERED = ("127.0.0.1", "::1")
 READY_SECONDS = 30
 WELCOME = """\
 Placet runs at {address}
-{sign_in}
+{passkeys}{sign_in}
 Ctrl-C stops everything."""
+PASSKEYS = """\
+Passkeys need a name; they work at http://localhost:{port}/
+"""
 DEMO_SIGN_IN = """
   Sign in as    alice         she starts runs
                 bob, carol    they review and decide on payments
@@ -177,7 +181,10 @@ class Up:
                 password=self.home.demo_password(), file=shown(self.home.path / "demo-password")
             )
         address = f"http://{bracketed(self.reachable_host)}:{self.port}/"
-        self.output.block(WELCOME.format(address=address, sign_in=sign_in))
+        # Browsers make passkeys for names alone, and without TLS for this one only.
+        passkeys = PASSKEYS.format(port=self.port) if self.reachable_host in NUMBERED else ""
+        told = WELCOME.format(address=address, passkeys=passkeys, sign_in=sign_in)
+        self.output.block(told)
         if self.host not in LOOPBACK_HOSTS and os.environ.get("PLACET_TLS") != "1":
             self.output.say(OPEN_WARNING.format(host=self.host))
 

@@ -105,6 +105,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "may_start": may(person, "runs.start"),
         "may_steer": may(person, "runs.cancel"),
         "may_decide": may(person, "gates.decide"),
+        "may_enrol": may(person, "keys.enrol"),
         "may_channels": may(person, "channels.view"),
         "may_comment": may(person, "gates.comment"),
         "may_write": may(person, "secrets.write"),

@@ -20,6 +20,7 @@ from console.pages.guard import is_fragment, page, person_of
 from console.pages.history import told_of
 from console.pages.inbox import find_requests, further, tabs_of
 from console.pages.paging import first_page, next_page
+from console.pages.passkeys import sign_context, signed_of
 from console.pages.requests import next_for
 from console.pages.views import read_asked
 
@@ -42,6 +43,10 @@ class DecisionForm(forms.Form):
         max_length=1000,
         widget=forms.Textarea(attrs={"class": "input", "rows": 3}),
     )
+
+    def clean_reason(self) -> str:
+        """As it is signed: browsers post the lines of a text with other ends than they show."""
+        return str(self.cleaned_data["reason"]).replace("\r\n", "\n")
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -109,6 +114,8 @@ def decide(request: HttpRequest, id: UUID) -> HttpResponse:
             verdict=verdict,
             reason=form.cleaned_data["reason"],
             digest=form.cleaned_data["digest"],
+            typed=request.POST.get("typed", "")[:128],
+            signed=signed_of(request.POST),
             request=request,
         )
     except DecisionRefused as refusal:
@@ -123,7 +130,9 @@ def _confirm(request: HttpRequest, gate: Gate, form: DecisionForm) -> HttpRespon
     facts = facts_of(gate, person_of(request))
     if facts["why_not"] or gate.status != Gate.Status.OPEN:
         return _again(request, gate, form, 409)
-    return render(request, "approvals/confirm.html", {"gate": gate, "facts": facts, "form": form})
+    context = {"gate": gate, "facts": facts, "form": form}
+    context["signing"] = sign_context(request, gate, person_of(request))
+    return render(request, "approvals/confirm.html", context)
 
 
 def _again(request: HttpRequest, gate: Gate, form: DecisionForm, status: int) -> HttpResponse:

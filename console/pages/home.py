@@ -13,7 +13,8 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from console import access
+from approvals import limits
+from console import access, keyring
 from console.models import User
 from console.pages import words
 from console.pages.doubts import Doubt, doubts_of, why_not
@@ -96,6 +97,7 @@ def _nothing(*, is_reviewer: bool, others: int) -> str:
 
 def find_asked(person: User, doubts: Iterable[Doubt]) -> Iterable[Item]:
     """What this person can bring on, beside requests: questions, doubts, what stands still."""
+    yield from _fresh_keys(person)
     yield from map(_doubt_item, doubts)
     if may(person, "runs.cancel"):
         yield from _set_aside(person)
@@ -161,6 +163,25 @@ def _failed(person: User) -> Iterable[Item]:
 
 def _message(run: Run) -> str:
     return (run.error or {}).get("message") or "It needs a person."
+
+
+def _fresh_keys(person: User) -> Iterable[Item]:
+    """Whoever has a key enrolled in somebody's name is not alone in knowing it."""
+    if not may(person, "keys.enrol"):
+        return
+    now = timezone.now()
+    since = now - timedelta(seconds=limits.KEY_NOTICE_SECONDS)
+    standing = [held.key for held in keyring.held_by(person, now) if held.state != "revoked"]
+    fresh = [key for key in standing if key.enrolled_at > since]
+    if fresh:
+        yield Item(
+            title=f"Enrolled in your name: {', '.join(key.name for key in fresh)}",
+            text="These keys sign approvals for you. If one is not yours, revoke it now and tell"
+            " an administrator.",
+            icon="key",
+            address=reverse("keys"),
+            since=fresh[0].enrolled_at,
+        )
 
 
 def _question_item(question: Question) -> Item:

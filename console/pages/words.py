@@ -83,6 +83,12 @@ SCHEDULE_STATES = {
     "paused": State(word="Paused", icon="pause", tone="wait"),
     "over": State(word="No time comes any more", icon="stop", tone="calm"),
 }
+KEY_STATES = {
+    "standing": State(word="Signs", icon="check", tone="good"),
+    "fresh": State(word="Fresh", icon="clock", tone="live"),
+    "waiting": State(word="Waiting", icon="clock", tone="wait"),
+    "revoked": State(word="Revoked", icon="stop", tone="calm"),
+}
 OVERLAPS = {
     "skip": "The new run is left out, and the tick says so.",
     "queue": "The new run waits until the old one has ended.",
@@ -159,6 +165,7 @@ STATES = {
     "settlement": ANSWERS,
     "tick": OUTCOMES,
     "schedule": SCHEDULE_STATES,
+    "key": KEY_STATES,
 }
 
 EVENTS = {
@@ -244,6 +251,8 @@ ACTIONS = {
     "role_set": "Set a role",
     "token_created": "Created a token",
     "token_revoked": "Revoked a token",
+    "key_enrolled": "Enrolled a key",
+    "key_revoked": "Revoked a key",
     "change_proposed": "Proposed a change",
     "change_decided": "Decided about a change",
     "frozen": "Froze",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +12,8 @@ import pytest
 from approvals.models import Decision, Gate
 from console.models import AuditEntry
 from tests.api import callers
+from tests.approvals.authenticator import KeyFile
+from tests.approvals.enrolled import enrol
 from tests.harness import World, as_role
 from tests.zoo import ledger
 
@@ -42,6 +47,47 @@ def test_a_gate_shows_the_facts_and_who_may_decide(
     to_alice = alice.get(f"gates/{gate.id}").json()
     assert to_alice["you_may_decide"] is False
     assert to_alice["why_not"] == "You requested this run, so somebody else must decide."
+
+
+def test_a_key_signs_what_the_caller_worked_out_from_the_gate(
+    world: World, gate: Gate, bob: callers.Caller
+) -> None:
+    device = KeyFile()
+    key = enrol(world.bob, device)
+    shown = bob.get(f"gates/{gate.id}").json()
+    told = {
+        "v": 2,
+        "purpose": "placet/decision",
+        "tenant": shown["envelope"]["tenant"],
+        "gate": shown["id"],
+        "digest": shown["digest"],
+        "verdict": "approve",
+        "person": shown["you"],
+        "on_behalf_of": None,
+        "reason": "",
+        "typed": "",
+    }
+    statement = json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
+    challenge = hashlib.sha256(b"placet/decision/v2\0" + statement).digest()
+    raw = device.private.sign(b"placet/key-file/v1\0" + challenge)
+    signature = base64.urlsafe_b64encode(raw).decode().rstrip("=")
+    path = f"gates/{gate.id}/decisions"
+
+    for wrong in (
+        {"key": str(key.pk), "signature": "AAAA"},
+        {"key": str(key.pk), "signature": "!"},
+        {"key": callers.ABSENT, "signature": signature},
+    ):
+        refused = bob.post(path, verdict(gate, signed=wrong))
+        assert callers.problem(refused) == (409, "signature-refused")
+    signed = {"key": str(key.pk), "signature": signature}
+    other = bob.post(path, verdict(gate, reason="Other words.", signed=signed))
+    assert callers.problem(other) == (409, "signature-refused")
+    assert not Decision.objects.exists()
+    said = bob.post(path, verdict(gate, signed=signed))
+
+    assert (said.status_code, said.json()["method"]) == (201, "file")
+    assert said.json()["key_id"] == str(key.pk)
 
 
 def test_an_approval_is_recorded_once_and_pays_once(

@@ -99,6 +99,7 @@ def addresses(world: World) -> list[str]:
         f"/schedules/{schedule.id}/backfill/",
         "/runs/start/",
         "/runs/start/?workflow=paying",
+        "/keys/",
         "/secrets/",
         "/secrets/write/",
         "/audit/",

@@ -46,6 +46,8 @@ def ask(placet: Placet, query: str) -> list[tuple[object, ...]]:
 def test_it_says_the_address_and_how_to_sign_in(placet: Placet) -> None:
     password = (placet.home / "demo-password").read_text()
     assert f"Placet runs at http://127.0.0.1:{placet.port}/" in placet.output
+    named = f"Passkeys need a name; they work at http://localhost:{placet.port}/"
+    assert named in placet.output
     assert all(name in placet.output for name in (*PEOPLE, password))
     answer = httpx.get(f"http://127.0.0.1:{placet.port}/", trust_env=False, follow_redirects=True)
     assert answer.status_code == 200

@@ -172,6 +172,7 @@ def test_every_state_of_the_rows_has_words(kind: str) -> None:
     derived = {
         "channel": {"active", "paused"},
         "schedule": {"active", "paused", "over"},
+        "key": {"standing", "fresh", "waiting", "revoked"},
         "voice": {*ChangeVoice.Verdict.values, "propose"},
         "freeze": {"frozen", "thawed"},
         "glass": {"waiting", "open", "unreviewed", "overdue", "reviewed", "lapsed"},

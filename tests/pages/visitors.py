@@ -24,6 +24,8 @@ from approvals.models import (
     Delegation,
     Freeze,
     Gate,
+    KeyRequest,
+    KeyRevocation,
     Notice,
     Reviewer,
 )
@@ -37,7 +39,7 @@ from tests.harness import PASSWORD, World, as_role
 ABSENT = "0193d1a0-0000-7000-8000-000000000000"
 STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement,
          Signal, Schedule, Change, ChangeVoice, Freeze, Reviewer, BreakGlass,
-         BreakGlassConfirmation, BreakGlassReview, Delegation,
+         BreakGlassConfirmation, BreakGlassReview, Delegation, KeyRequest, KeyRevocation,
          Channel, Comment, Notice)  # fmt: skip
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any, cast
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management.base import CommandError
 
+from approvals import eligibility, signing, typed
+from approvals.envelope import digest as digest_of
 from approvals.envelope import phrase
 from approvals.errors import DecisionRefused
 from approvals.gates import envelope_of
 from approvals.models import Gate
+from approvals.signing import Signed
 from console import access, deeds
+from console.management import keyfiles
 from console.management.money import money
 from console.management.people import confirm, person_named, plain, prove
 from console.management.plain import PlainCommand
+from console.models import User
 from console.pages.facts import who_words
 
 
@@ -28,11 +35,14 @@ class Command(PlainCommand):
         verdict.add_argument("--approve", dest="verdict", action="store_const", const="approve")
         verdict.add_argument("--deny", dest="verdict", action="store_const", const="deny")
         parser.add_argument("--reason", default="", help="a denial needs one")
+        parser.add_argument("--key", type=Path, help="the key file that signs; see `key`")
+        parser.add_argument("--typed", default="", help="the amount, or the end of the account")
         parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
     def handle(self, *args: Any, gate: str, **options: Any) -> None:
         verdict = cast(deeds.Verdict, options["verdict"])
         person = person_named(options["user"])
+        key = keyfiles.read(options["key"]) if options["key"] else None
         prove(person)
         try:
             found = access.access_gate_by_id(person, gate, right="gates.decide")
@@ -44,11 +54,31 @@ class Command(PlainCommand):
                 found.id,
                 verdict=verdict,
                 reason=options["reason"],
-                digest=bytes(found.digest).hex(),
+                digest=digest_of(bytes(found.envelope)).hex(),
+                typed=options["typed"],
+                signed=_signed(key, found, person, verdict, options) if key else None,
             )
         except (access.Refused, DecisionRefused) as refusal:
             raise CommandError(plain(str(refusal))) from None
         self.stdout.write(f"Recorded: {person.username} says {verdict}.")
+
+
+def _signed(
+    key: Ed25519PrivateKey, gate: Gate, person: User, verdict: str, said: dict[str, Any]
+) -> Signed:
+    """What the file signs: made from the bytes that were shown, and from nothing that web says."""
+    challenge = signing.challenge_for(
+        tenant=person.tenant,
+        gate_id=gate.id,
+        digest=digest_of(bytes(gate.envelope)),
+        verdict=verdict,
+        person_id=person.pk,
+        on_behalf_of_id=eligibility.principal_of(gate, person),
+        reason=said["reason"].strip(),
+        typed=typed.normal(said["typed"]),
+    )
+    public = key.public_key().public_bytes_raw()
+    return Signed(key_id=signing.key_of_file(person, public), answer=keyfiles.sign(key, challenge))
 
 
 def _facts(gate: Gate) -> str:
@@ -68,8 +98,9 @@ def _facts(gate: Gate) -> str:
         ("Policy", f"{gate.rule_name} (version {envelope['policy']['number']})"),
         ("Asks", who_words(gate)),
         ("Expires", envelope["expires_at"]),
-        ("Digest", bytes(gate.digest).hex()),
-        ("Phrase", phrase(bytes(gate.digest))),
+        # Worked out here, from the bytes: a second surface believes no column.
+        ("Digest", digest_of(bytes(gate.envelope)).hex()),
+        ("Phrase", phrase(digest_of(bytes(gate.envelope)))),
     ]
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{plain(name):<{width}}  {plain(str(value))}" for name, value in lines)
