@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q, QuerySet
 
-from runs import limits, steering
+from runs import limits, reserved, steering
 from runs.errors import BulkRefused, Refused
 from runs.models import Run
 
@@ -144,4 +144,6 @@ def _matching(tenant: str, filter: Filter) -> QuerySet[Run]:
         "waiting_for__icontains": filter.waiting_for or None,
     }
     wanted = Q(**{field: value for field, value in asked.items() if value is not None})
-    return Run.objects.filter(wanted, tenant=tenant, finished_at__isnull=True).order_by("pk")
+    found = Run.objects.filter(wanted, tenant=tenant, finished_at__isnull=True).order_by("pk")
+    # As on the list of runs: Placet's own are steered where their workflow is named.
+    return found if filter.workflow else found.exclude(workflow__startswith=reserved.PREFIX)

@@ -16,14 +16,18 @@ from django.db import connection
 from approvals import notices, telling
 from approvals.models import Channel, Gate, Notice, Reviewer
 from console import workflows
+from console.notices import payloads, sending
+from console.pages import words
+from credentials import redaction
 from credentials.broker import VaultProvider
 from runs import effects, points
-from runs.models import Run, Step
+from runs.errors import Refusal
+from runs.models import Run, Step, new_id
 from runs.retries import Retry
 from tests import zoo
 from tests.approvals import told
 from tests.approvals.attacks import refusal
-from tests.approvals.receiver import Receiver, bodies, receiving
+from tests.approvals.receiver import KEY, Receiver, bodies, receiving
 from tests.doubts import doubtful_payment
 from tests.harness import World, admin, as_role
 
@@ -485,3 +489,66 @@ def test_a_sweep_over_ten_thousand_open_gates_is_quick(world: World) -> None:
         seconds.append(time.monotonic() - before)
     print(f"a sweep over 10,000 gates: {sorted(seconds)[2] * 1000:.0f} ms")
     assert sorted(seconds)[2] < 1.5
+
+
+# What the tool itself believes
+
+
+def test_the_tool_tells_a_channel_only_of_what_is_addressed_to_it(
+    world: World, receiver: Receiver
+) -> None:
+    """Whatever arguments somebody gave the step: the notice's own row says who is told."""
+    wanted = told.channel(world, receiver.url, kinds=["opened"])
+    other = told.channel(world, receiver.url, name="Other", kinds=["failed"])
+    parked(world)
+    told.sweep()
+    notice = Notice.objects.get()
+    secret = {"url": receiver.url, "key": KEY}
+    for given in (
+        {"notice": str(notice.id), "channel": str(other.id)},
+        {"notice": str(new_id()), "channel": str(wanted.id)},
+    ):
+        with as_role("placet_executor"), pytest.raises(Refusal, match="There is no such notice"):
+            sending.deliver(**given, secret=secret)
+    assert receiver.calls == []
+    with as_role("placet_executor"):
+        sending.deliver(notice=str(notice.id), channel=str(wanted.id), secret=secret)
+    assert list(receiver.taken) == [str(notice.id)]
+
+
+def test_each_part_of_an_address_is_kept_out_of_what_leaves() -> None:
+    """A library logs a path without its host, or a password without its user."""
+    parts = ("operations", "Hn3yGj8U%2FV5e", "T0ken-of-the-room", "Qk71mmPz99")
+    url = f"https://{parts[0]}:{parts[1]}@chat.example.com/{parts[2]}/x?as=y&k={parts[3]}"
+    said = f"POST /{parts[2]}/x?as=y&k={parts[3]} as {parts[0]} with Hn3yGj8U/V5e failed"
+    with sending.hiding(url):
+        scrubbed = redaction.scrub_text(said)
+    for secret in (*parts, "Hn3yGj8U/V5e", "T0ken"):
+        assert secret not in scrubbed
+    assert "failed" in scrubbed
+    assert redaction.scrub_text(said) == said
+
+
+def test_a_notice_is_plain_text_in_which_nothing_hides() -> None:
+    """What comes from arguments is on lines of its own: no line break makes another line."""
+    facts = {
+        "tool": "pay",
+        "workflow": "paying",
+        "amount_minor": 100,
+        "currency": "EUR",
+        "exponent": 2,
+        "payee": "GB29\u202eNWBK\nAPPROVE HERE: https://evil.example",
+        "payee_name": "Ann\u200b\x1b[31m" + "x" * 400,
+        "requester": "alice",
+        "expires_at": "2026-11-21T12:00:00+00:00",
+        "status": "open",
+        "phrase": "calm red otter walks",
+        "decisions": [],
+    }
+    notice = Notice(kind="opened", facts=facts, gate_id=new_id())
+    text = payloads.text(notice)
+    assert not any(words.is_hidden(c) for c in text)
+    lines = text.split("\n")
+    assert "Account: GB29\ufffdNWBK APPROVE HERE: https://evil.example" in lines
+    assert max(map(len, lines)) < 400
+    assert "Open until 21 Nov 2026 12:00 UTC" in lines

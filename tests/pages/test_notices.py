@@ -11,12 +11,12 @@ from console.models import AuditEntry
 from console.notices import payloads
 from credentials.broker import VaultProvider
 from credentials.models import Scope, Secret
-from runs import effects
+from runs import bulk, effects
 from runs.models import Run
 from tests.approvals import told
 from tests.approvals.receiver import KEY, Receiver, receiving
 from tests.demo.played import vault_identity
-from tests.harness import World, as_role
+from tests.harness import World
 from tests.pages import visitors
 
 ADDED = {"name": "Finance", "way": "webhook", "kinds": ["opened", "decided"]}
@@ -237,11 +237,16 @@ def test_runs_that_deliver_are_left_out_of_the_runs_unless_asked_for(
     shown = alice.get("/runs/", workflow="placet.notify").content.decode()
     assert f"/runs/{own.id}/" in shown
     assert alice.get(f"/runs/{own.id}/").status_code == 200
+    receiver.moods = [(429, {"retry-after": "60"})]
+    gate = world.gates(world.park_at_gates(500))[0]
+    told.tell(world)
+    for workflow, count in (("", 2), ("placet.notify", 1)):
+        asked = bulk.Filter(workflow=workflow, requested_by="alice")
+        assert bulk.find(tenant=world.tenant, filter=asked).count == count, workflow
+    assert gate.status == "open"
     forked = alice.post(f"/runs/{own.id}/fork/", at="0", confirmed="yes")
     assert forked.status_code == 302
     page = visitors.Page(alice.get(f"/runs/{own.id}/"))
     assert "This run cannot be forked. There is no workflow called 'placet.notify'." in page.text
     start = visitors.Page(alice.get("/runs/start/"))
     assert "placet.notify" not in start.text
-    with as_role("placet_web"):
-        assert Run.objects.filter(workflow="placet.notify").count() == 1
