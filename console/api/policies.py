@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, JsonValue, StringConstraints, model_valid
 from approvals.envelope import phrase
 from approvals.limits import MAX_POLICY_TEXT
 from approvals.models import Policy
-from approvals.rules.document import to_yaml
+from approvals.rules.short import to_yaml
 from console import access, rulebook
 from console.api.auth import ApiRequest, door
 from console.api.gates import hexed

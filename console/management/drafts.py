@@ -15,7 +15,7 @@ from approvals.envelope import phrase
 from approvals.errors import PolicyRefused
 from approvals.models import Policy
 from approvals.rules import document as documents
-from approvals.rules import replay, telling
+from approvals.rules import replay, short, telling
 from approvals.rules.cases import read_cases
 from approvals.rules.faults import InvalidPolicy
 from console import audit, rulebook
@@ -70,7 +70,7 @@ def _show(command: BaseCommand, options: Options) -> None:
     since = f"in force from {version.published_at:%Y-%m-%d %H:%M:%S} UTC{until}"
     command.stdout.write(f"# Version {version.number} of {plain(version.tenant)}, {since}")
     command.stdout.write(f"# {bytes(version.digest).hex()} ({phrase(bytes(version.digest))})")
-    command.stdout.write(documents.to_yaml(version.body), ending="")
+    command.stdout.write(short.to_yaml(version.body), ending="")
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from approvals.envelope import phrase
 from approvals.errors import ApprovalsError
 from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Change, ChangeVoice
-from approvals.rules.document import to_yaml
+from approvals.rules.short import to_yaml
 from console import rulebook, safeguards
 from console.models import User
 from console.pages.changewords import effects_of, title_of

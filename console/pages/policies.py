@@ -15,7 +15,7 @@ from approvals.envelope import phrase
 from approvals.errors import ApprovalsError
 from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Change, Policy
-from approvals.rules.document import to_yaml
+from approvals.rules.short import to_yaml
 from console import access, rulebook
 from console.models import User
 from console.pages.faults import focus_first

@@ -101,6 +101,23 @@ def test_a_draft_begins_with_the_version_in_force_or_one_that_is_asked_for(
     one = Policy.objects.get()
     page = Page(erin.get("/policies/draft/"))
     assert digest(from_text(page.field("text").text)) == bytes(one.digest)
+    assert (
+        page.field("text").text.split()
+        == f"""
+        rules:
+        - name: {NAME}
+          when:
+            tool: pay
+            amount:
+              currency: EUR
+              up_to_minor: 1000000
+          then:
+            consent:
+              group: payments
+              count: 1
+              expires_after_seconds: 3600
+    """.split()
+    )
     with as_role("placet_owner"):
         policies.publish(tenant=world.tenant, document=from_text(STRICTER))
     page = Page(erin.get("/policies/draft/", **{"from": "1"}))
