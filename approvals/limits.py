@@ -87,6 +87,9 @@ SUM_GATES = 50_000
 MAX_SIMULATED = 5_000
 """Past requests that one simulation of a draft replays."""
 
+MAX_CASES = 1_000
+"""Cases in one file of cases of a policy."""
+
 KEY_WAITING_SECONDS = 24 * 60 * 60
 """How long a fresh key signs nothing for the high tiers, unless two admins vouch for it."""
 

@@ -46,8 +46,10 @@ def publish(*, tenant: str, document: dict[str, Any]) -> Policy:
     """Puts a document, in its normal form, into force in the place of the one before it.
 
     Gates keep the version that opened them. For the owner's role, and for the gatekeeper with
-    a change that two admins have agreed to.
+    a change that two admins have agreed to. Raises `PolicyRefused` for a document that has
+    another form: by it nothing would pass, and nobody would know why until something is held.
     """
+    check_form(document)
     encoded = canonical.encode(document)
     with transaction.atomic():
         Policy.objects.filter(tenant=tenant, retired_at=None).update(retired_at=Now())
@@ -57,13 +59,18 @@ def publish(*, tenant: str, document: dict[str, Any]) -> Policy:
         )
 
 
+def check_form(document: dict[str, Any]) -> None:
+    """Raises `PolicyRefused` unless the document is what `normalise` makes of it."""
+    if normalise(document) != document:
+        raise PolicyRefused("The policy does not have its normal form.")
+
+
 def check(tenant: str, document: dict[str, Any]) -> None:
     """What is looked at before a document is proposed, and again before it is put into force.
 
     Raises `PolicyRefused`: it has no normal form, or a rule in it that nobody could satisfy.
     """
-    if normalise(document) != document:
-        raise PolicyRefused("The policy does not have its normal form.")
+    check_form(document)
     for rule in document["rules"]:
         missing = quorum.shortage(rule["then"], _people(tenant, rule["then"]))
         if "block" not in rule["then"] and missing:

@@ -69,6 +69,12 @@ BEGIN
         * coalesce((NEW.needs->'consent'->>'expires_after_seconds')::integer, 86400) THEN
         RAISE EXCEPTION 'gate birth: a gate begins open, and no longer than its policy says';
     END IF;
+    -- Expiry, escalation and the moment of the facts are counted from here: neither a gate of
+    -- yesterday, to which everybody may come at once, nor one of tomorrow, that never ends.
+    IF NEW.opened_at NOT BETWEEN clock_timestamp() - interval '1 minute'
+        AND clock_timestamp() + interval '1 minute' THEN
+        RAISE EXCEPTION 'gate birth: a gate begins now, by the clock of the database';
+    END IF;
     NEW := approvals_show_needs(NEW);
     RETURN NEW;
 END $$;

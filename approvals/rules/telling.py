@@ -189,14 +189,15 @@ def _lists(old: dict[str, list[str]], new: dict[str, list[str]]) -> list[Differe
 
 
 def _freezes(old: dict[str, Any], new: dict[str, Any]) -> list[Difference]:
-    before, after = ([_freeze(one) for one in given["freezes"]] for given in (old, new))
+    before, after = ([freeze(one) for one in given["freezes"]] for given in (old, new))
     if before == after:
         return []
     text = "What freezes by itself has changed."
     return [_told("freeze", "freezes", text, before, after)]
 
 
-def _freeze(one: dict[str, Any]) -> str:
+def freeze(one: dict[str, Any]) -> str:
+    """At how many denials what is frozen by itself."""
     denials, within = counted(one["denials"], "denial"), span(one["within_seconds"])
     what = "everything" if one["scope"] == "everything" else f"the {one['scope']}"
     return f"{denials} within {within} freeze {what}"

@@ -13,7 +13,7 @@ from ninja.operation import Operation
 from pydantic import BaseModel
 
 from console import access, deeds
-from console.api import comments, refusals, schedules, steering
+from console.api import comments, policies, refusals, schedules, steering
 from console.api.auth import ApiRequest, door
 from console.api.documents import complete
 from console.api.gates import (
@@ -79,6 +79,7 @@ api = Api(
 refusals.connect(api)
 api.add_router("", steering.router)
 api.add_router("", comments.router)
+api.add_router("", policies.router)
 api.add_router("", schedules.router)
 
 

@@ -15,7 +15,8 @@ from approvals.envelope import phrase
 from approvals.errors import ApprovalsError
 from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Change, ChangeVoice
-from console import safeguards
+from approvals.rules.short import to_yaml
+from console import rulebook, safeguards
 from console.models import User
 from console.pages.changewords import effects_of, title_of
 from console.pages.faults import focus_first
@@ -118,6 +119,7 @@ def _context(person: User, change: Change, form: VoiceForm) -> dict[str, Any]:
         "title": title_of(change.kind, body),
         "body": body,
         "effects": effects_of(change, body),
+        **_policy_of(change, body),
         "voices": sorted(change.voices.all(), key=lambda voice: voice.at),
         "digest": bytes(change.digest).hex(),
         "phrase": phrase(bytes(change.digest)),
@@ -127,3 +129,11 @@ def _context(person: User, change: Change, form: VoiceForm) -> dict[str, Any]:
         "is_own": is_own,
         "form": form,
     }
+
+
+def _policy_of(change: Change, body: dict[str, Any]) -> dict[str, Any]:
+    """A proposed policy as its page shows it, in the place of the bare values."""
+    if change.kind != "publish_policy":
+        return {}
+    basis = rulebook.document_of(rulebook.basis_of(change))
+    return {"differences": rulebook.differences(basis, body), "yaml": to_yaml(body)}

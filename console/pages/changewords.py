@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from approvals.models import BreakGlass, Change, Reviewer
+from approvals.rules.words import counted
+from console import rulebook
 from console.pages.words import people, plainly
 
 
@@ -30,6 +32,8 @@ def title_of(kind: str, body: dict[str, Any]) -> str:
     if kind == "thaw":
         what = frozen_words(body["scope"], body["subject"])
         return f"Thaw {what[0].lower()}{what[1:]}"
+    if kind == "publish_policy":
+        return f"Publish a policy of {counted(len(body['rules']), 'rule')}"
     return plainly(kind)
 
 
@@ -56,10 +60,23 @@ def _of_thaw(_change: Change, body: dict[str, Any]) -> list[str]:
     ]
 
 
+def _of_policy(change: Change, body: dict[str, Any]) -> list[str]:
+    """What differs is drawn by the page itself, below these sentences."""
+    basis = rulebook.basis_of(change)
+    if rulebook.document_of(basis) == body:
+        return ["It says what is in force already: nothing would change."]
+    against = "There was no policy before." if basis is None else f"Before: version {basis.number}."
+    return [
+        f"{against} Everything that it does otherwise is listed here.",
+        "Open gates keep the version that opened them; new requests are asked about by this one.",
+    ]
+
+
 EFFECTS: dict[str, Effects] = {
     "add_reviewer": _of_members,
     "remove_reviewer": _of_members,
     "thaw": _of_thaw,
+    "publish_policy": _of_policy,
 }
 """What each kind of change means, in sentences; for a policy, how it differs from that in force."""
 

@@ -148,7 +148,26 @@ CHANNEL_STATES = {
     "active": State(word="Active", icon="check", tone="good"),
     "paused": State(word="Paused", icon="pause", tone="wait"),
 }
+REPLAYED = {
+    "newly allowed": State(word="Newly allowed", icon="alert", tone="bad"),
+    "newly blocked": State(word="Newly blocked", icon="stop", tone="wait"),
+    "newly asked": State(word="Newly asked", icon="hand", tone="live"),
+    "asked otherwise": State(word="Asked otherwise", icon="turn", tone="live"),
+    "same": State(word="The same", icon="dots", tone="calm"),
+}
+OUTCOMES_OF_RULES = {
+    "consent": State(word="Asks", icon="hand", tone="wait"),
+    "allow": State(word="Allows", icon="check", tone="good"),
+    "block": State(word="Blocks", icon="stop", tone="bad"),
+}
+POLICY_STATES = {
+    "in_force": State(word="In force", icon="check", tone="good"),
+    "retired": State(word="Retired", icon="stop", tone="calm"),
+}
 STATES = {
+    "policy": POLICY_STATES,
+    "rule": OUTCOMES_OF_RULES,
+    "replayed": REPLAYED,
     "notice": NOTICE_STATES,
     "delivery": DELIVERY_STATES,
     "channel": CHANNEL_STATES,

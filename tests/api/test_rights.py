@@ -62,6 +62,9 @@ CALLS: dict[tuple[str, str], tuple[str, set[str], Any, int]] = {
     ("POST", f"schedules/{NOTHING}/backfill"): ("runs:write", {"operator"}, PAST, 404),
     ("GET", f"schedules/{NOTHING}/ticks"): ("runs:read", EVERYBODY, None, 404),
     ("POST", f"runs/{NOTHING}/steps/0/settlements"): ("runs:write", {"operator"}, SETTLE, 404),
+    ("GET", "policies"): ("policies:read", EVERYBODY, None, 200),
+    ("GET", "policies/999"): ("policies:read", EVERYBODY, None, 404),
+    ("POST", "policies/check"): ("policies:read", EVERYBODY, {"text": "rules: []"}, 200),
     ("GET", "gates"): ("gates:read", EVERYBODY, None, 200),
     ("GET", f"gates/{NOTHING}"): ("gates:read", EVERYBODY, None, 404),
     ("POST", f"gates/{NOTHING}/comments"): (
@@ -84,7 +87,7 @@ def make(caller: callers.Caller, method: str, path: str, **headers: str) -> Any:
 
 
 def test_every_call_is_in_the_table() -> None:
-    given = {"{name}": "go", "{position}": "0"}
+    given = {"{name}": "go", "{position}": "0", "{number}": "999"}
     given |= dict.fromkeys(("{run_id}", "{gate_id}", "{schedule_id}"), NOTHING)
     described = set()
     for path, methods in api.get_openapi_schema()["paths"].items():

@@ -167,10 +167,15 @@ def test_characters_that_hide_or_turn_are_shown_as_what_they_are(
 @pytest.mark.parametrize("kind", words.STATES)
 def test_every_state_of_the_rows_has_words(kind: str) -> None:
     from approvals.models import Change, ChangeVoice, Decision, Gate, Notice
+    from approvals.rules import replay
+    from approvals.rules.outcomes import KINDS
     from runs.models import Run, Settlement, Step, Tick
 
     derived = {
         "channel": {"active", "paused"},
+        "policy": {"in_force", "retired"},
+        "rule": set(KINDS),
+        "replayed": set(replay.Change),
         "schedule": {"active", "paused", "over"},
         "key": {"standing", "fresh", "waiting", "revoked"},
         "voice": {*ChangeVoice.Verdict.values, "propose"},

@@ -87,6 +87,10 @@ TABLE: dict[tuple[str, str], Expected] = {
     ("freeze-new", "POST"): Expected(may=FREEZERS, answer=422, form=CONFIRMED),
     ("freeze-thaw", "GET"): Expected(may=FREEZERS, arguments="freeze"),
     ("freeze-thaw", "POST"): Expected(may=FREEZERS, arguments="freeze", answer=422, form=CONFIRMED),
+    ("policies", "GET"): Expected(may=EVERYBODY),
+    ("policy", "GET"): Expected(may=EVERYBODY, arguments="version"),
+    ("policy-draft", "GET"): Expected(may=ADMIN),
+    ("policy-draft", "POST"): Expected(may=ADMIN, answer=422, form={"text": "rules: 1"}),
     ("changes", "GET"): Expected(may=EVERYBODY),
     ("change", "GET"): Expected(may=EVERYBODY, arguments="change"),
     ("change-say", "POST"): Expected(may=ADMIN, arguments="change", answer=422, form=CONFIRMED),
@@ -135,6 +139,7 @@ def address(name: str, gate: Gate) -> str:
         step = Step.objects.get(tenant=gate.tenant, kind="ask")
         return reverse(name, args=[step.run_id, step.position])
     ids: dict[str, list[Any]] = {"gate": [gate.id], "run": [gate.run_id], "": []}
+    ids["version"] = [gate.policy.number]
     ids["step"] = [gate.run_id, gate.step.position]
     ids["steered"] = [gate.run_id, "cancel"]
     if wanted.arguments in ("schedule", "turned"):

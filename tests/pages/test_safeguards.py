@@ -183,7 +183,7 @@ def test_the_group_page_leads_to_the_removal_of_a_member(world: World) -> None:
     page = visit_as(world.erin).get("/groups/").content.decode()
     link = "/groups/propose/?kind=remove_reviewer&amp;group=payments&amp;username=carol"
     assert link in page
-    assert "Policies" not in page and "asks for 1" in page
+    assert "Policies ask for groups" not in page and "asks for 1" in page
     assert "Propose to remove" not in visit_as(world.dave).get("/groups/").content.decode()
 
 

@@ -1,4 +1,4 @@
-"""`manage.py policy`: publish, list and retire rules. Runs as the owner."""
+"""`manage.py policy`: publish, list and retire rules and whole documents. Runs as the owner."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from approvals.errors import PolicyRefused
 from approvals.models import Policy, Reviewer
 from approvals.policies import publish_policy, remove_rule
 from console import audit
+from console.management import drafts
 from console.management.money import minor_units, money
 from console.management.people import plain, table
 from console.management.plain import PlainCommand
@@ -23,7 +24,7 @@ MAX_GROUP_LENGTH = 63
 
 
 class Command(PlainCommand):
-    help = "Publish, list and retire the rules that say whose consent a payment needs."
+    help = "Publish, try and show the rules that say whose consent a payment needs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
@@ -48,12 +49,15 @@ class Command(PlainCommand):
         retire = verbs.add_parser("retire", help="no longer apply a rule to new gates")
         retire.add_argument("name")
         retire.add_argument("--tenant", default=DEFAULT_TENANT)
+        drafts.add_verbs(verbs)
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
         if verb == "add":
             self._add(options)
         elif verb == "retire":
             self._retire(options)
+        elif verb in drafts.VERBS:
+            drafts.VERBS[verb](self, options)
         else:
             self._list()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from approvals.rules import conditions, outcomes
+from approvals.rules.cases import read_cases
 from approvals.rules.document import from_text, normalise
 from approvals.rules.evaluate import evaluate
 from approvals.rules.facts import Circumstances, Request, Summed
@@ -81,6 +82,14 @@ def test_an_example_is_answered_as_the_page_says(asked: str, answer: str, by: st
     request, circumstances = EXAMPLES[asked]
     outcome = evaluate(from_text(text), request, circumstances)
     assert (outcome.kind, outcome.name or "no rule") == (answer, by), outcome.because
+
+
+def test_the_cases_of_the_page_are_answered_as_they_say() -> None:
+    (text,), (cases,) = blocks(PAGE, "yaml"), blocks(PAGE, "yml")
+    told = read_cases(cases)
+    assert [one.difference(from_text(text))[1] for one in told] == [""] * len(told) == ["", ""]
+    strict = from_text(text.replace("group: payments\n        tier: passkey", "group: payments"))
+    assert told[0].difference(strict)[1] == "the tier is confirm, not passkey"
 
 
 def test_every_word_of_the_language_is_on_the_page() -> None:

@@ -14,6 +14,7 @@ from approvals.rules.document import InvalidPolicy, digest, from_text, normalise
 from approvals.rules.evaluate import Outcome, evaluate, needed
 from approvals.rules.facts import Circumstances, Request, Summed
 from approvals.rules.outcomes import TIERS
+from approvals.rules.short import shortly
 from approvals.rules.telling import diff
 from tests.approvals.rules.asking import ACCOUNT, OTHER_ACCOUNT, calling, paying
 
@@ -230,6 +231,16 @@ def test_every_policy_comes_back_from_its_texts(base: dict[str, Any]) -> None:
     assert normalise(base) == base
     for text in (to_yaml(base), to_json(base)):
         assert digest(from_text(text)) == digest(base)
+
+
+@THOROUGHLY
+@given(documents(st.one_of(allows, consents, blocks)))
+def test_every_policy_can_be_said_shortly(base: dict[str, Any]) -> None:
+    said = shortly(base)
+    assert "v" not in said, "It came back as it was, because the short one says something else."
+    assert normalise(said) == base
+    assert digest(from_text(to_yaml(said))) == digest(base)
+    assert len(to_yaml(said)) < len(to_yaml(base))
 
 
 @THOROUGHLY
