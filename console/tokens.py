@@ -33,6 +33,8 @@ SCOPES: dict[str, tuple[str, ...]] = {
     ),
     "gates:read": ("gates.view",),
     "gates:decide": ("gates.decide",),
+    "safeguards:read": ("safeguards.view",),
+    "safeguards:write": ("freezes.make", "changes.decide"),
 }
 
 

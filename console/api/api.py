@@ -13,7 +13,7 @@ from ninja.operation import Operation
 from pydantic import BaseModel
 
 from console import access, deeds
-from console.api import refusals, schedules, steering
+from console.api import refusals, safeguards, schedules, steering
 from console.api.auth import ApiRequest, door
 from console.api.documents import complete
 from console.api.idempotency import answer, once
@@ -77,6 +77,7 @@ api = Api(
 refusals.connect(api)
 api.add_router("", steering.router)
 api.add_router("", schedules.router)
+api.add_router("", safeguards.router)
 
 
 @api.post("/runs", auth=door("runs.start"), response={201: RunShown, 200: RunShown})

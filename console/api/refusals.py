@@ -47,6 +47,9 @@ _ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
     (approvals.DigestMismatch, 409, "digest-mismatch", "/digest"),
     (approvals.ReasonRequired, 422, "reason-required", "/reason"),
     (approvals.DecisionRefused, 409, "decision-refused", ""),
+    (approvals.ReasonMissing, 422, "reason-required", "/reason"),
+    (approvals.ChangeRefused, 409, "change-refused", ""),
+    (approvals.FreezeRefused, 409, "freeze-refused", ""),
     (runs.Refused, 422, "refused", ""),
 )
 
@@ -54,7 +57,8 @@ _ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
 def connect(api: NinjaAPI) -> None:
     """Answer every refusal, expected or not, with a problem."""
     for refusal in (Problem, access.Refused, runs.Refused, runs.NotCanonical,
-                    approvals.DecisionRefused):  # fmt: skip
+                    approvals.DecisionRefused, approvals.ReasonMissing,
+                    approvals.ChangeRefused, approvals.FreezeRefused):  # fmt: skip
         api.add_exception_handler(refusal, _refused)
     api.add_exception_handler(ninja.errors.AuthenticationError, _unauthenticated)
     api.add_exception_handler(ninja.errors.ValidationError, _invalid)

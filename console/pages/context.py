@@ -25,7 +25,7 @@ PLACES = (
     ("questions", "Questions", "question", "q", "runs.view"),
     ("runs", "Runs", "runs", "r", "runs.view"),
     ("schedules", "Schedules", "clock", "c", "runs.view"),
-    ("freezes", "Safeguards", "lock", "f", "safeguards.view"),
+    ("freezes", "Safety", "lock", "f", "safeguards.view"),
     ("secrets", "Secrets", "key", "s", "secrets.view"),
     ("audit", "Audit", "audit", "a", "audit.view"),
 )
