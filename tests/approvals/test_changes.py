@@ -9,6 +9,7 @@ from approvals import changes, groups, people
 from approvals.errors import ChangeRefused, DigestMismatch, ReasonMissing
 from approvals.models import Change, ChangeVoice, Reviewer
 from console import roles
+from console.celery import sweeps_of
 from tests.approvals.attacks import ALL_PROCESSES, Attack, refusal
 from tests.approvals.proposals import (
     agree,
@@ -32,6 +33,12 @@ def members(world: World) -> set[str]:
 def test_the_roles_of_the_locks_are_those_of_the_console() -> None:
     named = {people.REVIEWER, people.AUDITOR, people.ADMIN, people.OPERATOR}
     assert named == set(roles.ROLES)
+
+
+def test_the_gatekeeper_and_nobody_else_looks_for_changes_by_itself() -> None:
+    looks = {p: changes.sweep in sweeps_of(p)[1] for p in ("web", "worker", "executor")}
+    assert looks == dict.fromkeys(("web", "worker", "executor"), False)
+    assert changes.sweep in sweeps_of("gatekeeper")[1]
 
 
 def test_two_admins_make_a_member_and_the_gatekeeper_writes_it(world: World) -> None:
