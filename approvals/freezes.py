@@ -73,7 +73,7 @@ def active_for(gate: Gate) -> Freeze | None:
 
 
 def _is_about(freeze: Freeze, gate: Gate) -> bool:
-    asked = _subject(freeze.scope, gate)
+    asked = _subject(freeze.scope, gate)  # empty for a gate that pays nobody
     if freeze.scope == Freeze.Scope.PAYEE:
         return _plainly(freeze.subject) == _plainly(asked)
     return freeze.subject == asked
@@ -112,6 +112,8 @@ def trip(tenant: str, freezes: list[dict[str, Any]], gate: Gate) -> list[Freeze]
 def _trip(tenant: str, threshold: dict[str, Any], gate: Gate) -> Freeze | None:
     scope = threshold["scope"]
     subject = _subject(scope, gate)
+    if scope != Freeze.Scope.EVERYTHING and not subject:
+        return None  # a gate that pays nobody
     since = database_now() - timedelta(seconds=threshold["within_seconds"])
     last = Freeze.objects.filter(tenant=tenant, scope=scope, subject=subject, lifted_at__gt=since)
     thawed_at = last.order_by("-lifted_at").values_list("lifted_at", flat=True).first()
@@ -129,7 +131,8 @@ def _trip(tenant: str, threshold: dict[str, Any], gate: Gate) -> Freeze | None:
 def _subject(scope: str, gate: Gate) -> str:
     if scope == Freeze.Scope.EVERYTHING:
         return ""
-    return str({"tool": gate.tool, "workflow": gate.run.workflow, "payee": gate.payee}[scope])
+    about = {"tool": gate.tool, "workflow": gate.run.workflow, "payee": gate.payee}
+    return about[scope] or ""
 
 
 def thaw_body(freeze: Freeze) -> dict[str, Any]:

@@ -32,13 +32,13 @@ def check_addition(tenant: str, body: dict[str, Any]) -> None:
     if tenant not in people.values_list("tenant", flat=True):
         raise ChangeRefused("There is no such person, or they are no longer active.")
     if _member(tenant, body).exists():
-        raise ChangeRefused(f"{body['username']} is in the group {group!r} already.")
+        raise ChangeRefused(f"The group {group!r} has {body['username']} already.")
 
 
 def check_removal(tenant: str, body: dict[str, Any]) -> None:
     """Raises `ChangeRefused` for who is no member, and where too few would be left."""
     if not _member(tenant, body).exists():
-        raise ChangeRefused(f"{body['username']} is not in the group {body['group']!r}.")
+        raise ChangeRefused(f"The group {body['group']!r} has no member {body['username']}.")
     left = (
         Reviewer.objects.filter(tenant=tenant, group=body["group"], person__is_active=True)
         .exclude(person_id=body["person"])

@@ -35,6 +35,8 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "gates:decide": ("gates.decide",),
     "gates:comment": ("gates.comment",),
     "policies:read": ("policies.view",),
+    "safeguards:read": ("safeguards.view",),
+    "safeguards:write": ("freezes.make", "changes.decide"),
 }
 
 

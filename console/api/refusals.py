@@ -49,6 +49,9 @@ _ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
     (approvals.SignatureRefused, 409, "signature-refused", "/signed"),
     (approvals.DecisionRefused, 409, "decision-refused", ""),
     (approvals.CommentRefused, 422, "comment-refused", "/text"),
+    (approvals.ReasonMissing, 422, "reason-required", "/reason"),
+    (approvals.ChangeRefused, 409, "change-refused", ""),
+    (approvals.FreezeRefused, 409, "freeze-refused", ""),
     (runs.Refused, 422, "refused", ""),
 )
 

@@ -27,7 +27,7 @@ PLACES = (
     ("runs", "Runs", "runs", "r", "runs.view"),
     ("schedules", "Schedules", "clock", "c", "runs.view"),
     ("policies", "Policies", "policy", "p", "policies.view"),
-    ("freezes", "Safeguards", "lock", "f", "safeguards.view"),
+    ("freezes", "Safety", "lock", "f", "safeguards.view"),
     ("secrets", "Secrets", "key", "s", "secrets.view"),
     ("audit", "Audit", "audit", "a", "audit.view"),
 )

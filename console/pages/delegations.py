@@ -116,11 +116,10 @@ def _delegating() -> Asking:
         leave="Decide yourself",
         facts=(
             ("What happens", "They may decide where you may, and it says on whose behalf."),
-            ("What does not", "Neither of you decides about what one of you asked for, and the"
-             " two of you have one voice."),
+            ("What does not", "Neither of you decides about what one of you asked for."),
             ("Way back", "Revoke it. What they have decided by then stands."),
         ),
-    )  # fmt: skip
+    )
 
 
 @page("delegations.make", methods=("GET", "POST"))

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
 from approvals.errors import DecisionRefused
+from approvals.freezes import why_frozen
 from approvals.history import history_of
 from approvals.models import Gate
 from console import access, deeds
@@ -90,6 +91,7 @@ def gate(request: HttpRequest, id: UUID) -> HttpResponse:
         return render(request, part, context)
     form = DecisionForm(initial={"digest": facts["digest"]})
     context |= {"form": form, "next_gate": next_for(person), "told": told_of(history_of(found))}
+    context |= {"why_frozen": why_frozen(found) if found.status == Gate.Status.OPEN else ""}
     return render(request, "approvals/gate.html", context)
 
 

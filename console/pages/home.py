@@ -22,6 +22,7 @@ from console.pages.endings import find_unpaid, unpaid_words
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.questions import Question, find_open
 from console.pages.requests import count_words, find_waiting
+from console.pages.safetyitems import delegated_to, find_due
 from console.roles import may
 from runs.models import Run, Step
 
@@ -70,6 +71,7 @@ def overview(person: User) -> dict[str, Any]:
         "gates": waiting.gates,
         "gates_count": waiting.count,
         "asked": asked[: 2 * SHOWN],
+        "delegated": delegated_to(person),
         "nothing_text": _nothing(is_reviewer=is_reviewer, others=waiting.others_count),
         "runs": access.find_runs(person, limit=SHOWN).items,
         "stuck": stuck[:SHOWN],
@@ -99,6 +101,7 @@ def find_asked(person: User, doubts: Iterable[Doubt]) -> Iterable[Item]:
     """What this person can bring on, beside requests: questions, doubts, what stands still."""
     yield from _fresh_keys(person)
     yield from map(_doubt_item, doubts)
+    yield from (Item(**due) for due in find_due(person))
     if may(person, "runs.cancel"):
         yield from _set_aside(person)
     if may(person, "questions.answer"):

@@ -17,6 +17,7 @@ from approvals.models import Decision, Gate
 from console.home import BASE_DIR
 from console.models import User
 from console.pages import words
+from console.pages.banners import Banner
 from console.pages.family import Wait
 from console.pages.gates import DecisionForm
 from console.pages.guard import page, person_of
@@ -101,10 +102,31 @@ def patterns(request: HttpRequest) -> HttpResponse:
             ("day", now),
         ],
         "decisions": _decisions(person, now),
+        "banners": _banners(now),
         **_durable(run, person, now),
         "error_message": "The bank answered 503: <script>alert(1)</script> is shown as text.",
     }
     return render(request, "console/patterns.html", context)
+
+
+def _banners(now: datetime) -> list[Banner]:
+    """What everybody is told while it lasts."""
+    said: list[tuple[str, str, str, str, datetime | None]] = [
+        ("The tool pay is frozen.", "Two invoices have one number.", "bad", "lock", None),
+        (
+            "The glass is broken.",
+            "bob and carol may decide at every gate: nobody else can be reached.",
+            "bad",
+            "alert",
+            now + timedelta(minutes=25),
+        ),
+        ("A review is overdue.", "bob and carol broke the glass.", "wait", "alert", None),
+    ]
+    return [
+        Banner(title=title, text=text, tone=tone, icon=icon, address="#main", action="More",
+               until=until)
+        for title, text, tone, icon, until in said
+    ]  # fmt: skip
 
 
 def _durable(run: Run, person: User, now: datetime) -> dict[str, Any]:

@@ -112,7 +112,7 @@ FREEZE_STATES = {
     "thawed": State(word="Thawed", icon="check", tone="good"),
 }
 GLASS_STATES = {
-    "waiting": State(word="Waits for a second", icon="hand", tone="wait"),
+    "waiting": State(word="Waits for a second person", icon="hand", tone="wait"),
     "open": State(word="Open", icon="alert", tone="bad"),
     "unreviewed": State(word="To be reviewed", icon="clock", tone="wait"),
     "overdue": State(word="Review overdue", icon="alert", tone="bad"),

@@ -40,7 +40,7 @@ def anyone(world: World) -> Caller:
     """Somebody who has every right, so that no refusal is for want of one."""
     from tests.api import callers
 
-    person = callers.make_person("all", "operator", "reviewer", tenant=world.tenant)
+    person = callers.make_person("all", "operator", "reviewer", "admin", tenant=world.tenant)
     return callers.with_token(person)
 
 

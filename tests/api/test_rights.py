@@ -26,6 +26,7 @@ BULK = {"filter": {"workflow": "none"}, "fingerprint": "0" * 64, "action": "canc
 PLAN = {"name": "Mornings", "workflow": "none", "cron": "0 9 * * *"}
 PAST = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z", "count": 0}
 SPAN = "?since=2026-01-01T00:00:00Z&until=2026-01-02T00:00:00Z"
+MEMBER = {"kind": "add_reviewer", "group": "payments", "username": "nobody-else", "reason": "x"}
 BY_ITS_TOKEN = {("POST", "completions/{token}")}
 """The token in the address is the leave: see `test_completions`."""
 EVERYBODY = {"operator", "reviewer", "auditor", "admin"}
@@ -74,6 +75,23 @@ CALLS: dict[tuple[str, str], tuple[str, set[str], Any, int]] = {
         404,
     ),
     ("POST", f"gates/{NOTHING}/decisions"): ("gates:decide", {"reviewer"}, DECIDE, 404),
+    ("GET", "freezes"): ("safeguards:read", EVERYBODY, None, 200),
+    ("POST", "freezes"): (
+        "safeguards:write",
+        EVERYBODY - {"auditor"},
+        {"scope": "tool", "reason": "x"},
+        409,
+    ),
+    ("POST", f"freezes/{NOTHING}/thaw"): (
+        "safeguards:write",
+        EVERYBODY - {"auditor"},
+        BECAUSE,
+        404,
+    ),
+    ("GET", "changes"): ("safeguards:read", EVERYBODY, None, 200),
+    ("POST", "changes"): ("safeguards:write", {"admin"}, MEMBER, 404),
+    ("GET", f"changes/{NOTHING}"): ("safeguards:read", EVERYBODY, None, 404),
+    ("POST", f"changes/{NOTHING}/voices"): ("safeguards:write", {"admin"}, DECIDE, 404),
 }
 ROLES = {"alice": "operator", "bob": "reviewer", "dave": "auditor", "erin": "admin"}
 CALL = pytest.mark.parametrize(("method", "path"), CALLS, ids=[" ".join(call) for call in CALLS])
@@ -88,7 +106,9 @@ def make(caller: callers.Caller, method: str, path: str, **headers: str) -> Any:
 
 def test_every_call_is_in_the_table() -> None:
     given = {"{name}": "go", "{position}": "0", "{number}": "999"}
-    given |= dict.fromkeys(("{run_id}", "{gate_id}", "{schedule_id}"), NOTHING)
+    given |= dict.fromkeys(
+        ("{run_id}", "{gate_id}", "{schedule_id}", "{freeze_id}", "{change_id}"), NOTHING
+    )
     described = set()
     for path, methods in api.get_openapi_schema()["paths"].items():
         for name, value in given.items():

@@ -9,6 +9,7 @@ from approvals import changes, groups, people
 from approvals.errors import ChangeRefused, DigestMismatch, ReasonMissing
 from approvals.models import Change, ChangeVoice, Reviewer
 from console import roles
+from console.celery import sweeps_of
 from tests.approvals.attacks import ALL_PROCESSES, Attack, refusal
 from tests.approvals.proposals import (
     agree,
@@ -32,6 +33,12 @@ def members(world: World) -> set[str]:
 def test_the_roles_of_the_locks_are_those_of_the_console() -> None:
     named = {people.REVIEWER, people.AUDITOR, people.ADMIN, people.OPERATOR}
     assert named == set(roles.ROLES)
+
+
+def test_the_gatekeeper_and_nobody_else_looks_for_changes_by_itself() -> None:
+    looks = {p: changes.sweep in sweeps_of(p)[1] for p in ("web", "worker", "executor")}
+    assert looks == dict.fromkeys(("web", "worker", "executor"), False)
+    assert changes.sweep in sweeps_of("gatekeeper")[1]
 
 
 def test_two_admins_make_a_member_and_the_gatekeeper_writes_it(world: World) -> None:
@@ -202,7 +209,7 @@ def test_the_same_is_not_proposed_twice_nor_what_cannot_be_done(world: World) ->
     propose_member(world, world.mallory)
     with pytest.raises(ChangeRefused, match="The same has been proposed already"):
         propose_member(world, world.mallory)
-    with pytest.raises(ChangeRefused, match="bob is in the group 'payments' already"):
+    with pytest.raises(ChangeRefused, match="The group 'payments' has bob already"):
         propose_member(world, world.bob)
     with pytest.raises(ChangeRefused, match="Nothing here can carry out"):
         propose(world, world.erin, "become_king", {})

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
+from approvals.models import Gate
+from tests.approvals.proposals import frozen
 from tests.browser.web import Console, wait_for_live
 from tests.doubts import doubtful
 from tests.harness import World
@@ -73,6 +75,7 @@ def addresses(world: World) -> list[str]:
     gate = world.gates(run)[0]
     world.decide(gate, world.carol, reason="Checked. " * 20)
     return [
+        *safety_addresses(world, gate),
         "/",
         "/inbox/",
         "/inbox/?view=expiring&sort=amount",
@@ -109,6 +112,28 @@ def addresses(world: World) -> list[str]:
         "/patterns/",
         "/nowhere/",
         "/accounts/logout/",
+    ]
+
+
+def safety_addresses(world: World, gate: Gate) -> list[str]:
+    """The pages of the safeguards, while something with a long name is frozen."""
+    visitors.make_safeguards(world)
+    frozen(world, "payee", LONG_PAYEE)
+    made = visitors.safeguards_of(world.tenant)
+    return [
+        "/freezes/",
+        f"/freezes/new/?gate={gate.id}",
+        f"/freezes/{made['freeze'][0]}/thaw/",
+        "/changes/",
+        f"/changes/{made['change'][0]}/",
+        "/groups/",
+        "/groups/propose/",
+        "/breakglass/",
+        "/breakglass/open/",
+        f"/breakglass/{made['glass'][0]}/confirm/",
+        "/delegations/",
+        "/delegations/new/",
+        f"/delegations/{made['delegation'][0]}/revoke/",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from approvals.models import Reviewer
+from approvals.people import human
 from console.models import AuditEntry, User
 from console.roles import may, roles_of
 from tests.commands.terminal import as_owner, run
@@ -40,7 +41,19 @@ def test_set_role_gives_exactly_what_it_says(world: World) -> None:
     assert "auditor" in as_owner("person", "list").out
 
 
+def test_accounts_of_one_address_are_one_human(world: World) -> None:
+    added = as_owner("person", "add", "frank", "--tenant", world.tenant, "--email", "f@example.org")
+    assert added.refusal == ""
+    as_owner("person", "set-role", "erin", "--roles", "admin", "--email", "F@Example.org")
+    frank, erin = User.objects.get(username="frank"), User.objects.get(username="erin")
+    assert human(frank) == human(erin) == "address f@example.org"
+    as_owner("person", "set-role", "erin", "--roles", "admin")
+    assert User.objects.get(username="erin").email == "F@Example.org"
+
+
 REFUSED = [
+    (("add", "frank", "--email", "nowhere"), "Enter a valid email address."),
+    (("set-role", "bob", "--email", "nowhere"), "Enter a valid email address."),
     (("add", "alice"), "A user with that username already exists."),
     (("add", "fr ank"), "Enter a valid username."),
     (("add", "a\0b"), "Enter a valid username."),

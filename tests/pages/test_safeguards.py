@@ -63,6 +63,8 @@ def test_one_click_freezes_and_everybody_sees_it_on_every_page(world: World, gat
         for path in ("/", "/inbox/", f"/gates/{gate.pk}/", f"/runs/{gate.run_id}/", "/groups/"):
             page = Page(visit_as(getattr(world, name)).get(path))
             assert "Everything is frozen. The payees look odd." in page.text, (name, path)
+    page = Page(visit_as(world.carol).get(f"/gates/{gate.pk}/"))
+    assert "This request is frozen. You can decide; if you approve, it is held" in page.text
     assert audited() == [("bob", "frozen")]
 
 
@@ -161,6 +163,9 @@ def test_a_member_is_proposed_shown_agreed_to_and_there(world: World) -> None:
     assert "Another admin must agree. You can take it back." in page.text
     assert "Agree" not in page.texts("button")
 
+    said = "erin proposes it: She joins the team."
+    assert said in Page(visit_as(frank).get("/")).text
+    assert said not in Page(visit_as(world.erin).get("/")).text
     page = Page(visit_as(frank).get("/changes/"))
     row = ["Add mallory to the group payments", "She joins the team.", "erin"]
     assert page.texts("td")[:3] == row
@@ -173,7 +178,7 @@ def test_a_member_is_proposed_shown_agreed_to_and_there(world: World) -> None:
 
 def test_what_cannot_be_proposed_is_said_on_the_form(world: World) -> None:
     page = propose_mallory(world, username="bob")
-    assert "Nothing was proposed. bob is in the group 'payments' already." in page.text
+    assert "Nothing was proposed. The group 'payments' has bob already." in page.text
     page = propose_mallory(world, kind="remove_reviewer", username="carol", reason="")
     assert "Say why: others read this." in page.text
     assert not Change.objects.exists()
@@ -251,6 +256,8 @@ def test_a_glass_is_opened_confirmed_told_to_all_and_reviewed(world: World) -> N
     assert "It stays whole. You opened it, so a second human" in Page(answer).text
     assert "The glass is broken" not in Page(dave.get("/")).text
 
+    assert "A broken glass waits to be confirmed" in Page(erin.get("/")).text
+    assert "A broken glass" not in Page(mallory.get("/")).text
     assert erin.post(f"/breakglass/{glass.pk}/confirm/", confirmed="yes").status_code == 302
     said = "The glass is broken. mallory and erin may decide at gates of the tool pay: Bob is on"
     for path in ("/", "/inbox/", "/freezes/"):
@@ -258,6 +265,7 @@ def test_a_glass_is_opened_confirmed_told_to_all_and_reviewed(world: World) -> N
 
     let_time_pass(31)
     page = Page(dave.get("/breakglass/"))
+    assert "A broken glass is to be reviewed" in Page(dave.get("/")).text
     assert "To be reviewed" in page.text and "Break the glass" not in page.texts("a")
     answer = dave.post(f"/breakglass/{glass.pk}/review/", confirmed="yes", found="It was right.")
     assert answer.status_code == 302
@@ -297,6 +305,8 @@ def test_a_reviewer_delegates_and_either_revokes(world: World) -> None:
     row = ["carol", "payments", "Two days in the mountains.", "In force"]
     assert Page(bob.get("/delegations/")).texts("td")[:4] == row
     assert "For whom you decide" in Page(carol.get("/delegations/")).text
+    said = "bob lets you decide on their behalf in the group payments"
+    assert said in Page(carol.get("/")).text and said not in Page(bob.get("/")).text
 
     answer = visit_as(world.mallory).post(f"/delegations/{one.pk}/revoke/", confirmed="yes")
     assert "Only the two whom it is about revoke a delegation." in Page(answer).text

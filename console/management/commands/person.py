@@ -32,6 +32,7 @@ class Command(PlainCommand):
             verb.add_argument("username")
             verb.add_argument("--roles", default="", help=f"out of {','.join(ROLES)}")
             verb.add_argument("--groups", default="", help="groups of reviewers, by name")
+            verb.add_argument("--email", help="accounts of one address are one human")
         verbs.add_parser("list", help="people with their roles and groups")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
@@ -40,9 +41,10 @@ class Command(PlainCommand):
             return
         with transaction.atomic():
             if verb == "add":
-                person = _add(options["username"], options["tenant"])
+                person = _add(options["username"], options["tenant"], options["email"] or "")
             else:
                 person = person_named(options["username"])
+                _set_email(person, options["email"])
             roles, groups = _names(options["roles"]), _names(options["groups"])
             try:
                 set_roles(person, roles)
@@ -79,10 +81,10 @@ class Command(PlainCommand):
         self.stdout.write(table(heads, rows) if rows else "There are no people.")
 
 
-def _add(username: str, tenant: str) -> User:
+def _add(username: str, tenant: str, email: str) -> User:
     if not (0 < len(tenant) <= MAX_NAME_LENGTH and tenant.isascii() and tenant.isprintable()):
         raise CommandError(f"A tenant is 1 to {MAX_NAME_LENGTH} printable ASCII characters.")
-    person = User(username=username, tenant=tenant)
+    person = User(username=username, tenant=tenant, email=email)
     try:
         person.full_clean(exclude=["password"])
         password = new_password(username)
@@ -95,6 +97,18 @@ def _add(username: str, tenant: str) -> User:
     except IntegrityError:
         raise CommandError(f"There is already a person named {username!r}.") from None
     return person
+
+
+def _set_email(person: User, email: str | None) -> None:
+    """Another address, where one is given; an empty one takes it away."""
+    if email is None:
+        return
+    person.email = email
+    try:
+        person.clean_fields(exclude=["password"])
+    except ValidationError as error:
+        raise CommandError(" ".join(error.messages)) from None
+    person.save(update_fields=["email"])
 
 
 def _set_groups(person: User, groups: set[str]) -> None:
