@@ -34,6 +34,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "gates:read": ("gates.view",),
     "gates:decide": ("gates.decide",),
     "gates:comment": ("gates.comment",),
+    "figures:read": ("figures.view",),
 }
 
 

@@ -46,6 +46,7 @@ _ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
     (approvals.GateClosed, 409, "gate-closed", ""),
     (approvals.DigestMismatch, 409, "digest-mismatch", "/digest"),
     (approvals.ReasonRequired, 422, "reason-required", "/reason"),
+    (approvals.TooFast, 409, "too-fast", ""),
     (approvals.DecisionRefused, 409, "decision-refused", ""),
     (approvals.CommentRefused, 422, "comment-refused", "/text"),
     (runs.Refused, 422, "refused", ""),

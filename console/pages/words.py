@@ -18,7 +18,15 @@ class State:
     tone: str
 
 
-RUN_STATES = {
+RUN_LOOK_STATES = {
+    "sampled": State(word="Sampled", icon="search", tone="wait"),
+    "fast": State(word="Approved fast", icon="clock", tone="wait"),
+    "canary": State(word="Canary", icon="info", tone="wait"),
+    "right": State(word="Right", icon="check", tone="good"),
+    "wrong": State(word="Wrong", icon="cross", tone="bad"),
+}
+STATES = {
+    "look": LOOK_STATES,
     "ready": State(word="Queued", icon="dots", tone="calm"),
     "running": State(word="Running", icon="turn", tone="live"),
     "waiting": State(word="Waiting", icon="clock", tone="wait"),
@@ -252,6 +260,8 @@ ACTIONS = {
     "glass_reviewed": "Reviewed a broken glass",
     "delegated": "Delegated",
     "delegation_revoked": "Revoked a delegation",
+    "approvals_looked_over": "Looked over their approvals",
+    "second_look_taken": "Took a second look",
 }
 SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "US$", "JPY": "¥", "INR": "₹", "CAD": "CA$", "AUD": "A$"}
 
