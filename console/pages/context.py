@@ -27,6 +27,7 @@ PLACES = (
     ("runs", "Runs", "runs", "r", "runs.view"),
     ("schedules", "Schedules", "clock", "c", "runs.view"),
     ("freezes", "Safeguards", "lock", "f", "safeguards.view"),
+    ("reviewers", "Reviewers", "person", "v", "figures.view"),
     ("secrets", "Secrets", "key", "s", "secrets.view"),
     ("audit", "Audit", "audit", "a", "audit.view"),
 )
@@ -34,6 +35,9 @@ SECTIONS = {
     "gate": "inbox",
     "gate-decide": "inbox",
     "gate-comment": "inbox",
+    "pace": "inbox",
+    "second-looks": "reviewers",
+    "second-look": "reviewers",
     "run": "runs",
     "run-start": "runs",
     "run-steer": "runs",

@@ -18,15 +18,7 @@ class State:
     tone: str
 
 
-RUN_LOOK_STATES = {
-    "sampled": State(word="Sampled", icon="search", tone="wait"),
-    "fast": State(word="Approved fast", icon="clock", tone="wait"),
-    "canary": State(word="Canary", icon="info", tone="wait"),
-    "right": State(word="Right", icon="check", tone="good"),
-    "wrong": State(word="Wrong", icon="cross", tone="bad"),
-}
-STATES = {
-    "look": LOOK_STATES,
+RUN_STATES = {
     "ready": State(word="Queued", icon="dots", tone="calm"),
     "running": State(word="Running", icon="turn", tone="live"),
     "waiting": State(word="Waiting", icon="clock", tone="wait"),
@@ -150,7 +142,15 @@ CHANNEL_STATES = {
     "active": State(word="Active", icon="check", tone="good"),
     "paused": State(word="Paused", icon="pause", tone="wait"),
 }
+LOOK_STATES = {
+    "sampled": State(word="Sampled", icon="search", tone="wait"),
+    "fast": State(word="Approved fast", icon="clock", tone="wait"),
+    "canary": State(word="Canary", icon="info", tone="wait"),
+    "right": State(word="Right", icon="check", tone="good"),
+    "wrong": State(word="Wrong", icon="cross", tone="bad"),
+}
 STATES = {
+    "look": LOOK_STATES,
     "notice": NOTICE_STATES,
     "delivery": DELIVERY_STATES,
     "channel": CHANNEL_STATES,

@@ -62,6 +62,12 @@ CALLS: dict[tuple[str, str], tuple[str, set[str], Any, int]] = {
     ("POST", f"schedules/{NOTHING}/backfill"): ("runs:write", {"operator"}, PAST, 404),
     ("GET", f"schedules/{NOTHING}/ticks"): ("runs:read", EVERYBODY, None, 404),
     ("POST", f"runs/{NOTHING}/steps/0/settlements"): ("runs:write", {"operator"}, SETTLE, 404),
+    ("GET", "reviewers/figures"): (
+        "figures:read",
+        {"reviewer", "auditor", "admin"},
+        None,
+        200,
+    ),
     ("GET", "gates"): ("gates:read", EVERYBODY, None, 200),
     ("GET", f"gates/{NOTHING}"): ("gates:read", EVERYBODY, None, 404),
     ("POST", f"gates/{NOTHING}/comments"): (

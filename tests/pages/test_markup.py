@@ -38,6 +38,7 @@ def gate(world: World, gate: Gate) -> Gate:
     visitors.make_question(world)
     visitors.make_schedule(world)
     visitors.make_safeguards(world)
+    visitors.make_look(gate)
     return gate
 
 
