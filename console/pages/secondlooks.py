@@ -80,7 +80,7 @@ def second_look(request: HttpRequest, id: UUID) -> HttpResponse:
 
 
 def _onward(person: User) -> HttpResponse:
-    following = lookingback.find_second_looks(person).only("id").first()
+    following = lookingback.find_second_looks(person).first()
     return redirect("second-look", id=following.pk) if following else redirect("second-looks")
 
 

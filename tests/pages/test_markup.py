@@ -167,7 +167,7 @@ def test_characters_that_hide_or_turn_are_shown_as_what_they_are(
 
 @pytest.mark.parametrize("kind", words.STATES)
 def test_every_state_of_the_rows_has_words(kind: str) -> None:
-    from approvals.models import Change, ChangeVoice, Decision, Gate, Notice
+    from approvals.models import Change, ChangeVoice, Decision, Gate, Notice, SecondLook
     from runs.models import Run, Settlement, Step, Tick
 
     derived = {
@@ -176,6 +176,7 @@ def test_every_state_of_the_rows_has_words(kind: str) -> None:
         "voice": {*ChangeVoice.Verdict.values, "propose"},
         "freeze": {"frozen", "thawed"},
         "glass": {"waiting", "open", "unreviewed", "overdue", "reviewed", "lapsed"},
+        "look": {*SecondLook.Why.values, *SecondLook.Verdict.values},
         "delegation": {"coming", "active", "over", "revoked"},
     }
     rows = {
