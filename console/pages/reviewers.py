@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from approvals.habits import PERIODS, Habit
 from approvals.limits import FAST_SECONDS
-from console.lookingback import find_habits, find_second_looks
-from console.models import User
+from console.lookingback import find_habits
 from console.pages.guard import page, person_of
-from console.pages.requests import counted
+from console.pages.safeguarding import tabs_of
 from console.pages.words import span
 from console.roles import may
 
@@ -26,14 +24,6 @@ class Row:
     habit: Habit
     median: str
     p90: str
-
-
-def tabs_of(person: User, current: str) -> dict[str, Any]:
-    """The tabs of looking back, with what waits in each."""
-    tabs = [("reviewers", "Figures", 0)]
-    if may(person, "looks.take"):
-        tabs.append(("second-looks", "Second looks", counted(find_second_looks(person))))
-    return {"tabs": tabs, "tab": current}
 
 
 @page("figures.view")

@@ -19,7 +19,7 @@ from console.models import User
 from console.pages.facts import facts_of
 from console.pages.faults import focus_first
 from console.pages.guard import page, person_of
-from console.pages.reviewers import tabs_of
+from console.pages.safeguarding import tabs_of
 
 SHOWN = 50
 SAID = {

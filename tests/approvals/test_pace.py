@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from approvals import pace
 from approvals.decisions import decide
@@ -15,7 +16,7 @@ from approvals.limits import RATE_APPROVALS, RATE_SECONDS
 from approvals.models import Decision, Gate, Recap
 from approvals.seals import seal
 from runs.models import new_id
-from tests.approvals.attacks import forged, proper_seal, refusal
+from tests.approvals.attacks import forged, parked, proper_seal, refusal
 from tests.harness import World, as_role
 
 SAID = "You approved 12 requests within 5 minutes: 6.00 EUR in all."
@@ -24,14 +25,18 @@ SAID = "You approved 12 requests within 5 minutes: 6.00 EUR in all."
 def approve(world: World, gate: Gate, person: Any = None, verdict: str = "approve") -> Decision:
     """As web does it, without looking anything over."""
     with as_role("placet_web"):
-        return decide(
-            gate_id=gate.id,
-            tenant=world.tenant,
-            person=person or world.bob,
-            verdict=verdict,
-            reason="No." if verdict == "deny" else "",
-            digest=bytes(gate.digest).hex(),
-        )
+        return say(gate, person or world.bob, verdict)
+
+
+def say(gate: Gate, person: Any, verdict: str = "approve") -> Decision:
+    return decide(
+        gate_id=gate.id,
+        tenant=gate.tenant,
+        person=person,
+        verdict=verdict,
+        reason="No." if verdict == "deny" else "",
+        digest=bytes(gate.digest).hex(),
+    )
 
 
 def in_a_hurry(world: World, more: int = 2) -> list[Gate]:
@@ -115,6 +120,27 @@ def test_the_database_keeps_the_pace_itself(world: World, monkeypatch: pytest.Mo
     monkeypatch.setattr(pace, "check", lambda _: None)
     with pytest.raises(Exception, match="decision pace"):
         approve(world, next_gate)
+
+
+def test_two_approvals_at_once_are_counted_one_after_the_other(world: World) -> None:
+    for gate in world.gates(world.park_at_gates(*[50] * (RATE_APPROVALS - 1))):
+        approve(world, gate)
+    first, second = parked(world), parked(world)
+
+    def elsewhere() -> Decision:
+        try:
+            return say(second, world.bob)
+        finally:
+            connection.close()
+
+    with as_role("placet_web"), ThreadPoolExecutor(1) as threads:
+        with transaction.atomic():
+            say(first, world.bob)
+            waits = threads.submit(elsewhere)
+            with pytest.raises(TimeoutError):
+                waits.result(timeout=1)
+        with pytest.raises(TooFast):
+            waits.result(timeout=10)
 
 
 INSERT = (

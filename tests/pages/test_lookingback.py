@@ -107,7 +107,7 @@ def test_home_leads_to_a_second_look_and_what_is_found_is_kept(world: World) -> 
     assert (look.verdict, look.looked_by, look.note) == ("wrong", world.dave, "<b>A copy.</b>")
     assert "<b>A copy.</b>" in Page(dave.get("/second-looks/")).text
     assert AuditEntry.objects.get(action="second_look_taken").detail["found"] == "wrong"
-    assert "second look" not in Page(dave.get("/")).text
+    assert "second look waits" not in Page(dave.get("/")).text
 
 
 def test_who_decided_is_not_asked_to_look_again(world: World) -> None:
@@ -167,7 +167,7 @@ def test_figures_raise_an_alert_where_nobody_can_have_read(
     assert rows["carol"].startswith("carol")
     assert "10 100 %" in page.text
     assert ("30.0 s" in page.text) == (seconds == 30.0)
-    assert ("10 unseen" in page.text) == (seconds is None)
+    assert ("(10 unseen)" in page.text) == (seconds is None)
 
 
 def test_a_reviewer_sees_their_own_figures_and_nobody_elses(world: World) -> None:
