@@ -11,6 +11,7 @@ from approvals import policies, secondlooks
 from approvals.errors import LookRefused
 from approvals.models import Gate, SecondLook, Viewing
 from approvals.seals import seal, words
+from console.celery import sweeps_of
 from runs.models import new_id
 from tests.approvals.attacks import parked, refusal
 from tests.approvals.test_pace import approve
@@ -203,3 +204,12 @@ def test_nobody_draws_what_the_lot_did_not_fall_on(world: World) -> None:
     assert "second look draw: the lot of this gate" in refusal(world, "placet_gatekeeper", insert)
     for role in ("placet_web", "placet_worker", "placet_executor"):
         assert "permission denied" in refusal(world, role, insert)
+
+
+def test_the_gatekeeper_draws_by_itself(world: World, every_lot: None) -> None:
+    approved(world)
+    _, sweeps = sweeps_of("gatekeeper")
+    with as_role("placet_gatekeeper"):
+        for sweep in sweeps:
+            sweep()
+    assert SecondLook.objects.get().why == "fast"
