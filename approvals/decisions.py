@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from approvals import eligibility, envelope, limits, signing, typed
+from approvals import eligibility, envelope, limits, pace, signing, typed
 from approvals.errors import (
     AlreadyDecided,
     DecisionRefused,
@@ -80,6 +80,7 @@ def decide(
         principal = eligibility.principal_of(gate, person)
         if verdict == Decision.Verdict.APPROVE:
             _check_tier(gate, person, fact)
+            pace.check(person)
         key = signing.key_for(
             signed,
             gate=gate,

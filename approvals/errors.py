@@ -47,6 +47,10 @@ class TooSoon(DecisionRefused):
     """The request has not been looked at for as long as its rule asks."""
 
 
+class TooFast(DecisionRefused):
+    """The person has approved too many requests in too short a time to have read them."""
+
+
 class TooLate(DecisionRefused):
     """The step was claimed before the approval was taken back."""
 
@@ -85,3 +89,7 @@ class BreakGlassRefused(ApprovalsError):
 
 class DelegationRefused(ApprovalsError):
     """The delegation was not made or not revoked."""
+
+
+class LookRefused(ApprovalsError):
+    """What was found at a second look was not recorded; nothing has changed."""

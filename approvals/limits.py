@@ -155,3 +155,30 @@ MAX_COMMENTS = 200
 
 MAX_CHANNELS = 20
 """Channels of one tenant."""
+
+RATE_APPROVALS = 12
+"""Approvals of one person within `RATE_SECONDS`, before they look over what they approved."""
+
+RATE_SECONDS = 5 * 60
+"""The time over which the approvals of one person are counted."""
+
+FAST_SECONDS = 5
+"""An approval that came sooner after its request was first looked at is a fast one."""
+
+FAST_PERCENT = 25
+"""Of a hundred cleared requests with a fast approval, how many are looked at once more."""
+
+DRAW_SECONDS = 7 * 24 * 60 * 60
+"""How long after a gate closed a gatekeeper that was away still draws it."""
+
+ALERT_PERCENT = 97
+"""Above how many approvals of a hundred decisions, most of them fast, figures raise an alert."""
+
+ALERT_DECISIONS = 10
+"""Decisions below which a share says nothing, so that no alert is raised."""
+
+FIGURES_DECISIONS = 50_000
+"""Decisions, the newest, that figures of reviewers are made of."""
+
+FIGURES_ROWS = 500
+"""Rows of such figures: reviewers, rules, and reviewers by rule."""

@@ -14,6 +14,7 @@ APPEND_ONLY = [
     *("approvals_changevoice", "approvals_breakglass", "approvals_breakglassconfirmation"),
     "approvals_breakglassreview",
     *("approvals_notice", "approvals_comment"),
+    "approvals_recap",
 ]
 
 _READ = {
@@ -40,6 +41,8 @@ _READ = {
         "approvals_channel",
         "approvals_notice",
         "approvals_comment",
+        "approvals_recap",
+        "approvals_secondlook",
     )
 }
 
@@ -67,6 +70,11 @@ GRANTS: Grants = {
         "approvals_breakglassreview": ["SELECT", "INSERT"],
         "approvals_delegation": ["SELECT", "INSERT", "UPDATE (revoked_at)"],
         "approvals_comment": ["SELECT", "INSERT"],
+        "approvals_recap": ["SELECT", "INSERT"],
+        "approvals_secondlook": [
+            "SELECT",
+            "UPDATE (looked_by_id, verdict, note, seal, looked_at)",
+        ],
         "approvals_channel": [
             "SELECT",
             "INSERT",
@@ -85,6 +93,7 @@ GRANTS: Grants = {
         "approvals_policy": ["SELECT", "INSERT", "UPDATE (retired_at)"],
         "approvals_freeze": ["SELECT", "INSERT", "UPDATE (lifted_at, lifted_by_id)"],
         "approvals_notice": ["SELECT", "INSERT"],
+        "approvals_secondlook": ["SELECT", "INSERT"],
         "console_user": ["SELECT (id, username, tenant, is_active)"],
     },
     "placet_executor": {
@@ -113,12 +122,14 @@ FUNCTIONS = {
         "approvals_requested_before(uuid, bigint)",
         "approvals_fitting(uuid)",
         "approvals_askable(text, uuid, jsonb)",
+        "approvals_had_a_part(approvals_gate, bigint)",
     ],
     "placet_gatekeeper": [
         "approvals_fitting(uuid)",
         "approvals_askable(text, uuid, jsonb)",
         "approvals_frozen(text, text, text, text)",
         "approvals_change_voices(approvals_change)",
+        "approvals_drawn(approvals_gate)",
     ],
     "placet_executor": ["approvals_fitting(uuid)"],
 }

@@ -31,6 +31,7 @@ DEAF_SECONDS = 5.0
 BREAK_SECONDS = 2.0
 LOST_GATES_SECONDS = 2.0
 NOTICES_SECONDS = 1.0
+DRAWS_SECONDS = 5.0
 UNTOLD_SECONDS = 2.0
 
 app = Celery("placet", task_cls=HintTask)
@@ -114,7 +115,7 @@ def start_sweepers(sender: Any = None, **_: Any) -> None:
 
 def sweeps_of(process: str) -> tuple[str, list[Any]]:
     """What a process looks for by itself, and the name of that; nothing for web."""
-    from approvals import changes, tasks
+    from approvals import changes, secondlooks, tasks
     from runs import children, completions, overdue, recovery, schedules, settlements
     from runs.sweeper import Seldom
 
@@ -140,7 +141,8 @@ def sweeps_of(process: str) -> tuple[str, list[Any]]:
         lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)
         untold = Seldom(tasks.sweep_notices, NOTICES_SECONDS)
         sweeps = [tasks.sweep_due_gates, tasks.sweep_key_requests, changes.sweep]
-        return "gates", [*sweeps, lost, untold]
+        draws = Seldom(secondlooks.Draws().sweep, DRAWS_SECONDS)
+        return "gates", [*sweeps, lost, untold, draws]
     return process, []
 
 

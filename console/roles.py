@@ -48,6 +48,8 @@ RIGHTS: dict[str, frozenset[str]] = {
     "breakglass.open": frozenset({REVIEWER, ADMIN}),
     "breakglass.review": frozenset({REVIEWER, AUDITOR, ADMIN}),
     "delegations.make": frozenset({REVIEWER}),
+    "looks.take": frozenset({REVIEWER, AUDITOR}),
+    "figures.view": frozenset({REVIEWER, AUDITOR, ADMIN}),
 }
 
 

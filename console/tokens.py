@@ -37,6 +37,7 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "policies:read": ("policies.view",),
     "safeguards:read": ("safeguards.view",),
     "safeguards:write": ("freezes.make", "changes.decide"),
+    "figures:read": ("figures.view",),
 }
 
 

@@ -14,6 +14,7 @@ from approvals.locks.keys import KEYS, KEYS_UNDO
 from approvals.locks.notices import NOTICE, NOTICE_UNDO
 from approvals.locks.safeguards import SAFEGUARDS, SAFEGUARDS_UNDO
 from approvals.locks.seals import HMAC, VOICES
+from approvals.locks.secondlooks import SECONDLOOKS, SECONDLOOKS_UNDO
 from approvals.locks.settlements import SETTLEMENT, SETTLEMENT_UNDO
 from runs.guards import append_only
 
@@ -28,6 +29,8 @@ __all__ = [
     "REVOCATION",
     "SAFEGUARDS",
     "SAFEGUARDS_UNDO",
+    "SECONDLOOKS",
+    "SECONDLOOKS_UNDO",
     "SETTLEMENT",
     "SETTLEMENT_UNDO",
     "SQL",
@@ -74,4 +77,5 @@ FUNCTIONS = (
     + KEYS
     + SAFEGUARDS
     + NOTICE
+    + SECONDLOOKS
 )

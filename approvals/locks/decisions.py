@@ -42,6 +42,7 @@ BEGIN
             USING ERRCODE = 'unique_violation';
     END IF;
     IF NEW.verdict = 'approve' THEN
+        PERFORM approvals_keep_pace(NEW);
         dwell := (gate.needs->'consent'->>'dwell_seconds')::integer;
         IF dwell > 0 AND NOT EXISTS (
             SELECT FROM approvals_viewing v WHERE v.gate_id = gate.id

@@ -14,6 +14,7 @@ from approvals.models.gates import Gate, Viewing
 from approvals.models.keys import Key, KeyKind, KeyRequest, KeyRevocation
 from approvals.models.notices import Channel, Comment, Mute, Notice
 from approvals.models.policies import Policy, Reviewer
+from approvals.models.secondlooks import Recap, SecondLook
 
 __all__ = [
     "BreakGlass",
@@ -36,8 +37,10 @@ __all__ = [
     "Mute",
     "Notice",
     "Policy",
+    "Recap",
     "Reviewer",
     "Revocation",
     "SealKey",
+    "SecondLook",
     "Viewing",
 ]

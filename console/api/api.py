@@ -13,7 +13,7 @@ from ninja.operation import Operation
 from pydantic import BaseModel
 
 from console import access, deeds
-from console.api import comments, policies, refusals, safeguards, schedules, steering
+from console.api import comments, policies, refusals, reviewers, safeguards, schedules, steering
 from console.api.auth import ApiRequest, door
 from console.api.documents import complete
 from console.api.gates import (
@@ -82,6 +82,7 @@ api.add_router("", comments.router)
 api.add_router("", policies.router)
 api.add_router("", schedules.router)
 api.add_router("", safeguards.router)
+api.add_router("", reviewers.router)
 
 
 @api.post("/runs", auth=door("runs.start"), response={201: RunShown, 200: RunShown})

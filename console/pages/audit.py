@@ -21,6 +21,7 @@ ABOUT = {
     "run_forked": "run",
     "signal_sent": "run",
     "decided": "gate",
+    "second_look_taken": "gate",
     "schedule_created": "schedule",
     "schedule_changed": "schedule",
     "schedule_paused": "schedule",

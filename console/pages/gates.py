@@ -10,7 +10,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from approvals.errors import DecisionRefused
+from approvals.errors import DecisionRefused, TooFast
 from approvals.freezes import why_frozen
 from approvals.history import history_of
 from approvals.models import Gate
@@ -20,6 +20,7 @@ from console.pages.faults import focus_first
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.history import told_of
 from console.pages.inbox import find_requests, further, tabs_of
+from console.pages.pace import too_fast
 from console.pages.paging import first_page, next_page
 from console.pages.passkeys import sign_context, signed_of
 from console.pages.requests import next_for
@@ -120,6 +121,8 @@ def decide(request: HttpRequest, id: UUID) -> HttpResponse:
             signed=signed_of(request.POST),
             request=request,
         )
+    except TooFast:
+        return too_fast(request, found, form.cleaned_data["reason"])
     except DecisionRefused as refusal:
         form.add_error(None, str(refusal))
         return _again(request, access.access_gate_by_id(person, id), form, 409)

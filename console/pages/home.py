@@ -15,13 +15,14 @@ from django.utils import timezone
 
 from approvals import limits
 from console import access, keyring
+from console.lookingback import find_second_looks
 from console.models import User
 from console.pages import words
 from console.pages.doubts import Doubt, doubts_of, why_not
 from console.pages.endings import find_unpaid, unpaid_words
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.questions import Question, find_open
-from console.pages.requests import count_words, find_waiting
+from console.pages.requests import count_words, counted, find_waiting
 from console.pages.safetyitems import delegated_to, find_due
 from console.roles import may
 from runs.models import Run, Step
@@ -104,8 +105,22 @@ def find_asked(person: User, doubts: Iterable[Doubt]) -> Iterable[Item]:
     yield from (Item(**due) for due in find_due(person))
     if may(person, "runs.cancel"):
         yield from _set_aside(person)
+    if may(person, "looks.take"):
+        yield from _second_looks(person)
     if may(person, "questions.answer"):
         yield from map(_question_item, find_open(person, limit=SHOWN))
+
+
+def _second_looks(person: User) -> Iterable[Item]:
+    waiting = counted(find_second_looks(person))
+    if waiting:
+        noun = "second look waits" if waiting == 1 else "second looks wait"
+        yield Item(
+            title=f"{count_words(waiting)} {noun} for you",
+            text="Payments that went through without people, or were approved fast.",
+            icon="search",
+            address=reverse("second-looks"),
+        )
 
 
 def find_stuck(person: User, doubts: Iterable[Doubt]) -> Iterable[Item]:

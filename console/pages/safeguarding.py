@@ -12,8 +12,10 @@ from django.shortcuts import render
 from approvals import breakglass, freezes
 from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Change
+from console.lookingback import find_second_looks
 from console.models import User
 from console.pages.faults import focus_first
+from console.pages.requests import counted
 from console.roles import may
 
 
@@ -28,6 +30,10 @@ def tabs_of(person: User, current: str) -> dict[str, Any]:
     ]
     if may(person, "delegations.make"):
         tabs.append(("delegations", "Delegations", 0))
+    if may(person, "looks.take"):
+        tabs.append(("second-looks", "Second looks", counted(find_second_looks(person))))
+    if may(person, "figures.view"):
+        tabs.append(("reviewers", "Reviewers", 0))
     return {"tabs": tabs, "tab": current}
 
 

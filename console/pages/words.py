@@ -164,10 +164,18 @@ POLICY_STATES = {
     "in_force": State(word="In force", icon="check", tone="good"),
     "retired": State(word="Retired", icon="stop", tone="calm"),
 }
+LOOK_STATES = {
+    "sampled": State(word="Sampled", icon="search", tone="wait"),
+    "fast": State(word="Approved fast", icon="clock", tone="wait"),
+    "canary": State(word="Canary", icon="info", tone="wait"),
+    "right": State(word="Right", icon="check", tone="good"),
+    "wrong": State(word="Wrong", icon="cross", tone="bad"),
+}
 STATES = {
     "policy": POLICY_STATES,
     "rule": OUTCOMES_OF_RULES,
     "replayed": REPLAYED,
+    "look": LOOK_STATES,
     "notice": NOTICE_STATES,
     "delivery": DELIVERY_STATES,
     "channel": CHANNEL_STATES,
@@ -280,6 +288,8 @@ ACTIONS = {
     "glass_reviewed": "Reviewed a broken glass",
     "delegated": "Delegated",
     "delegation_revoked": "Revoked a delegation",
+    "approvals_looked_over": "Looked over their approvals",
+    "second_look_taken": "Took a second look",
 }
 SYMBOLS = {"EUR": "€", "GBP": "£", "USD": "US$", "JPY": "¥", "INR": "₹", "CAD": "CA$", "AUD": "A$"}
 

@@ -66,6 +66,12 @@ CALLS: dict[tuple[str, str], tuple[str, set[str], Any, int]] = {
     ("GET", "policies"): ("policies:read", EVERYBODY, None, 200),
     ("GET", "policies/999"): ("policies:read", EVERYBODY, None, 404),
     ("POST", "policies/check"): ("policies:read", EVERYBODY, {"text": "rules: []"}, 200),
+    ("GET", "reviewers/figures"): (
+        "figures:read",
+        {"reviewer", "auditor", "admin"},
+        None,
+        200,
+    ),
     ("GET", "gates"): ("gates:read", EVERYBODY, None, 200),
     ("GET", f"gates/{NOTHING}"): ("gates:read", EVERYBODY, None, 404),
     ("POST", f"gates/{NOTHING}/comments"): (

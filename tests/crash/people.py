@@ -6,6 +6,7 @@ middle does the same again, and nothing twice.
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from runs.models import Event, Run, Schedule, Signal, Step
 from runs.settlements import settle
 from runs.signals import send_signal
 from tests import zoo
+from tests.harness import patiently
 
 EFFECT_OF = {
     "launch": "launched",
@@ -117,7 +119,8 @@ def _answer(plan: dict[str, Any], run: Run, bob: User) -> None:
     """Bob does whatever this run waits for."""
     for gate in Gate.objects.filter(run=run, status="open", decisions=None):
         digest = bytes(gate.digest).hex()
-        decide(
+        approve = functools.partial(
+            decide,
             gate_id=gate.id,
             tenant=run.tenant,
             person=bob,
@@ -125,6 +128,7 @@ def _answer(plan: dict[str, Any], run: Run, bob: User) -> None:
             reason="",
             digest=digest,
         )
+        patiently(bob, approve)
     for step in Step.objects.filter(run=run, status__in=("waiting", "in_doubt", "paused")):
         if step.settlements.filter(attempt=step.attempt).exists():
             continue

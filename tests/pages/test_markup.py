@@ -38,6 +38,7 @@ def gate(world: World, gate: Gate) -> Gate:
     visitors.make_question(world)
     visitors.make_schedule(world)
     visitors.make_safeguards(world)
+    visitors.make_look(gate)
     return gate
 
 
@@ -166,7 +167,7 @@ def test_characters_that_hide_or_turn_are_shown_as_what_they_are(
 
 @pytest.mark.parametrize("kind", words.STATES)
 def test_every_state_of_the_rows_has_words(kind: str) -> None:
-    from approvals.models import Change, ChangeVoice, Decision, Gate, Notice
+    from approvals.models import Change, ChangeVoice, Decision, Gate, Notice, SecondLook
     from approvals.rules import replay
     from approvals.rules.outcomes import KINDS
     from runs.models import Run, Settlement, Step, Tick
@@ -181,6 +182,7 @@ def test_every_state_of_the_rows_has_words(kind: str) -> None:
         "voice": {*ChangeVoice.Verdict.values, "propose"},
         "freeze": {"frozen", "thawed"},
         "glass": {"waiting", "open", "unreviewed", "overdue", "reviewed", "lapsed"},
+        "look": {*SecondLook.Why.values, *SecondLook.Verdict.values},
         "delegation": {"coming", "active", "over", "revoked"},
     }
     rows = {

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from approvals.models import Channel, Gate
+from approvals.models import Channel, Gate, SecondLook
 from runs.models import Schedule, Step
 from tests.harness import World
 from tests.pages import visitors
@@ -32,6 +32,7 @@ class Expected:
 
 ADMIN, OPERATOR = frozenset({"admin"}), frozenset({"operator"})
 FREEZERS, BREAKERS = EVERYBODY - {"auditor"}, frozenset({"reviewer", "admin"})
+LOOKERS = frozenset({"reviewer", "auditor"})
 CONFIRMED = {"confirmed": "yes"}
 TABLE: dict[tuple[str, str], Expected] = {
     ("home", "GET"): Expected(may=EVERYBODY),
@@ -111,6 +112,12 @@ TABLE: dict[tuple[str, str], Expected] = {
     ("delegation-new", "POST"): Expected(may=frozenset({"reviewer"}), answer=422, form=CONFIRMED),
     ("delegation-revoke", "GET"): Expected(may=frozenset({"reviewer"}), arguments="delegation"),
     ("delegation-revoke", "POST"): Expected(may=frozenset({"reviewer"}), arguments="delegation"),
+    ("pace", "GET"): Expected(may=frozenset({"reviewer"})),
+    ("pace", "POST"): Expected(may=frozenset({"reviewer"}), answer=409),
+    ("second-looks", "GET"): Expected(may=LOOKERS),
+    ("second-look", "GET"): Expected(may=LOOKERS, arguments="look"),
+    ("second-look", "POST"): Expected(may=LOOKERS, arguments="look", answer=422),
+    ("reviewers", "GET"): Expected(may=LOOKERS | {"admin"}),
     ("notices", "GET"): Expected(may=EVERYBODY),
     ("notices-mute", "POST"): Expected(may=EVERYBODY, answer=302),
     ("channels", "GET"): Expected(may=ADMIN),
@@ -141,6 +148,7 @@ def address(name: str, gate: Gate) -> str:
     ids: dict[str, list[Any]] = {"gate": [gate.id], "run": [gate.run_id], "": []}
     ids["version"] = [gate.policy.number]
     ids["step"] = [gate.run_id, gate.step.position]
+    ids["look"] = list(SecondLook.objects.filter(gate=gate).values_list("pk", flat=True))
     ids["steered"] = [gate.run_id, "cancel"]
     if wanted.arguments in ("schedule", "turned"):
         schedule = Schedule.objects.get(tenant=gate.tenant)
@@ -164,6 +172,7 @@ OF_ONE = [
     *("gate", "run", "step-settle", "run-steer", "run-fork", "run-signal", "question"),
     *("schedule", "schedule-edit", "schedule-turn", "schedule-backfill"),
     *("change", "freeze-thaw", "breakglass-confirm", "breakglass-review", "delegation-revoke"),
+    "second-look",
 ]
 
 
@@ -179,6 +188,7 @@ def gate(world: World, gate: Gate) -> Gate:
     visitors.make_schedule(world)
     visitors.make_safeguards(world)
     visitors.make_channel(world)
+    visitors.make_look(gate)
     return gate
 
 

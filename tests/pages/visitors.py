@@ -7,6 +7,7 @@ from datetime import timedelta
 from html.parser import HTMLParser
 from typing import Any
 
+from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
@@ -27,7 +28,9 @@ from approvals.models import (
     KeyRequest,
     KeyRevocation,
     Notice,
+    Recap,
     Reviewer,
+    SecondLook,
 )
 from console.models import AuditEntry, User
 from console.roles import set_roles
@@ -40,7 +43,7 @@ ABSENT = "0193d1a0-0000-7000-8000-000000000000"
 STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement,
          Signal, Schedule, Change, ChangeVoice, Freeze, Reviewer, BreakGlass,
          BreakGlassConfirmation, BreakGlassReview, Delegation, KeyRequest, KeyRevocation,
-         Channel, Comment, Notice)  # fmt: skip
+         Channel, Comment, Notice, Recap, SecondLook)  # fmt: skip
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
@@ -145,6 +148,15 @@ def make_channel(world: World) -> Channel:
             tenant=world.tenant, name="Finance", way="webhook", kinds=["opened"],
             created_by=world.erin,
         )  # fmt: skip
+
+
+def make_look(gate: Gate) -> SecondLook:
+    """As if this gate had been drawn for a second look, whatever its lot."""
+    look = SecondLook(tenant=gate.tenant, gate=gate, why="fast", drawn_at=timezone.now())
+    with as_role("postgres"), transaction.atomic(), connection.cursor() as superuser:
+        superuser.execute("SET LOCAL session_replication_role = replica")
+        look.save(force_insert=True)
+    return look
 
 
 def written() -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import random
 import threading
@@ -22,7 +23,7 @@ from runs.models import Event, Run, Schedule, Signal, Step
 from runs.settlements import settle
 from tests import zoo
 from tests.crash.people import EFFECT_OF
-from tests.harness import World, as_role
+from tests.harness import World, as_role, patiently
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +145,8 @@ class Driver(threading.Thread):
             self._try(lambda run=run: steering.resume(run=run, actor="bob"))
 
     def _approve(self, gate: Gate) -> None:
-        decide(
+        approve = functools.partial(
+            decide,
             gate_id=gate.id,
             tenant=gate.tenant,
             person=self._world.bob,
@@ -152,6 +154,7 @@ class Driver(threading.Thread):
             reason="",
             digest=bytes(gate.digest).hex(),
         )
+        patiently(self._world.bob, approve)
 
     def _answer(self, step: Step) -> None:
         if step.status in ("in_doubt", "paused"):
