@@ -104,7 +104,15 @@ def access_gate_by_id(person: User, id: uuid.UUID | str, *, right: str = "gates.
     require(person, right)
     gates = Gate.objects.select_related("step", "run", "requester", "policy")
     return _only(
-        gates.prefetch_related("decisions__person", "comments__person"), person, "gate", id
+        gates.prefetch_related(
+            "decisions__person",
+            "decisions__on_behalf_of",
+            "decisions__revocation",
+            "comments__person",
+        ),
+        person,
+        "gate",
+        id,
     )
 
 

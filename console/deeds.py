@@ -12,8 +12,9 @@ from typing import Any, Literal
 from django.db import transaction
 from django.http import HttpRequest
 
-from approvals.decisions import decide
-from approvals.models import Decision
+from approvals.decisions import decide, look, revoke
+from approvals.eligibility import why_not
+from approvals.models import Decision, Revocation
 from approvals.signing import Signed
 from console import access, audit
 from console.models import User
@@ -259,6 +260,9 @@ def decide_at_gate(
     Raises `access.Forbidden`, `access.NotFound` and `approvals.errors.DecisionRefused`.
     """
     gate = access.access_gate_by_id(person, gate_id, right="gates.decide")
+    if verdict == "approve" and not why_not(gate, person):
+        # Where a rule wants it looked at for a while, that begins with the first try at the latest.
+        look(gate, person)
     with transaction.atomic():
         # The run's lock, before looking: else two equal calls at once would both be audited.
         Claim.objects.select_for_update(no_key=True).get(run_id=gate.run_id)
@@ -291,6 +295,42 @@ def decide_at_gate(
                 request=request,
             )
     return decision
+
+
+def look_at_gate(person: User, gate_id: uuid.UUID | str) -> None:
+    """Notes since when this person, if they may decide, has had the request before them.
+
+    Raises `access.Forbidden` and `access.NotFound`.
+    """
+    gate = access.access_gate_by_id(person, gate_id, right="gates.decide")
+    if not why_not(gate, person):
+        look(gate, person)
+
+
+def take_back(
+    person: User, gate_id: uuid.UUID | str, *, reason: str, request: HttpRequest | None = None
+) -> Revocation:
+    """Take this person's approval back, which works until the step is claimed.
+
+    Raises `access.Forbidden`, `access.NotFound` and `approvals.errors.DecisionRefused`.
+    """
+    gate = access.access_gate_by_id(person, gate_id, right="gates.decide")
+    with transaction.atomic():
+        Claim.objects.select_for_update(no_key=True).get(run_id=gate.run_id)
+        was_revoked = Revocation.objects.filter(
+            decision__gate=gate, decision__person=person
+        ).exists()
+        revocation = revoke(gate_id=gate.id, tenant=person.tenant, person=person, reason=reason)
+        if not was_revoked:
+            audit.record(
+                person=person,
+                action="approval_revoked",
+                subject=f"Gate of {gate.tool}",
+                subject_id=gate.id,
+                detail={"reason": revocation.reason, "run": str(gate.run_id)},
+                request=request,
+            )
+    return revocation
 
 
 def settle(

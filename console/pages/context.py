@@ -34,6 +34,7 @@ PLACES = (
 SECTIONS = {
     "gate": "inbox",
     "gate-decide": "inbox",
+    "gate-take-back": "inbox",
     "gate-comment": "inbox",
     "pace": "inbox",
     "second-looks": "freezes",

@@ -6,6 +6,7 @@ the very bytes whose digest a decision binds.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from approvals import asking, counting
@@ -55,7 +56,9 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
         "outcome": endings.outcome_words(gate, amount),
         "reference": endings.reference_of(gate.step),
         "over_words": endings.over_words(gate, decisions, person),
-        "if_approved": if_approved(left),
+        "way_back": way_back(gate),
+        "may_take_back": _may_take_back(gate, decisions, person),
+        "if_approved": if_approved(gate, left),
         "consequences": consequences(gate, left),
     }
 
@@ -83,6 +86,26 @@ def policy_words(gate: Gate, envelope: dict[str, Any]) -> str:
     return tried[gate.rule].text if gate.rule < len(tried) else ""
 
 
+def way_back(gate: Gate) -> str:
+    seconds = int(gate.consent.get("cooling_off_seconds", 0))
+    if seconds:
+        span = words.span(timedelta(seconds=seconds))
+        return f"You can take it back for at least {span} after the last approval."
+    return "You can take it back until the step is claimed, which may be at once."
+
+
+def _may_take_back(gate: Gate, decisions: list[Decision], person: User) -> bool:
+    """Whether this person's approval stands, and the step has not been claimed."""
+    if gate.status not in (Gate.Status.OPEN, Gate.Status.APPROVED) or gate.step.attempt:
+        return False
+    return any(
+        one.person_id == person.pk
+        and one.verdict == Decision.Verdict.APPROVE
+        and getattr(one, "revocation", None) is None
+        for one in decisions
+    )
+
+
 def who_words(gate: Gate) -> str:
     """Who must consent, threshold by threshold."""
     consent = gate.consent
@@ -108,7 +131,13 @@ def _wanted(left: int, group: str) -> str:
     return f"{left} more {noun} needed, from the group {group}."
 
 
-def if_approved(left: int) -> str:
+def if_approved(gate: Gate, left: int) -> str:
+    cooling = int(gate.consent.get("cooling_off_seconds", 0))
+    if left <= 1 and cooling:
+        return (
+            "Yours is the last approval needed: it is cleared after a cooling-off of"
+            f" {words.span(timedelta(seconds=cooling))}, unless somebody stops it."
+        )
     if left <= 1:
         return "Yours is the last approval needed: the payment is sent at once, and only once."
     return (
@@ -122,5 +151,9 @@ def consequences(gate: Gate, left: int) -> list[tuple[str, str]]:
         return []
     return [
         ("If you deny", "Nothing is paid. The refusal is final, and the run is told your reason."),
-        ("If you approve", if_approved(left)),
+        ("If you approve", if_approved(gate, left)),
+        (
+            "If you request changes",
+            "Nothing is paid. The run is told what you want, and may ask again.",
+        ),
     ]

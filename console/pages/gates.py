@@ -34,10 +34,22 @@ GATE_PARTS = {
 }
 
 
+VERDICTS = {"approve": "Approve", "deny": "Deny", "changes": "Request changes"}
+SAID = {
+    "approve": "You approved this request.",
+    "deny": "You denied this request.",
+    "changes": "You asked for changes; the run is told what you want.",
+}
+NEEDED = {
+    "deny": "Say why you deny it: the requester reads this.",
+    "changes": "Say what is to be changed: the run is told, and may ask again.",
+}
+
+
 class DecisionForm(forms.Form):
     """A verdict with its reason, over the digest that the page showed."""
 
-    verdict = forms.ChoiceField(choices=[("approve", "Approve"), ("deny", "Deny")])
+    verdict = forms.ChoiceField(choices=list(VERDICTS.items()))
     digest = forms.RegexField(r"\A[0-9a-f]{64}\Z", widget=forms.HiddenInput)
     reason = forms.CharField(
         label="Reason",
@@ -52,8 +64,9 @@ class DecisionForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
-        if cleaned.get("verdict") == "deny" and not cleaned.get("reason"):
-            self.add_error("reason", "Say why you deny it: the requester reads this.")
+        needed = NEEDED.get(cleaned.get("verdict", ""))
+        if needed and not cleaned.get("reason"):
+            self.add_error("reason", needed)
         return cleaned
 
 
@@ -126,15 +139,35 @@ def decide(request: HttpRequest, id: UUID) -> HttpResponse:
     except DecisionRefused as refusal:
         form.add_error(None, str(refusal))
         return _again(request, access.access_gate_by_id(person, id), form, 409)
-    said = "approved" if verdict == "approve" else "denied"
-    messages.success(request, f"You {said} this request.")
+    messages.success(request, SAID[verdict])
     return redirect("gate", id=found.id)
+
+
+@page("gates.decide", methods=("POST",), instead="gate")
+def look(request: HttpRequest, id: UUID) -> HttpResponse:
+    """The page tells that it was opened: a GET never writes, so this is a call of its own."""
+    deeds.look_at_gate(person_of(request), id)
+    return HttpResponse(status=204)
+
+
+@page("gates.decide", methods=("POST",), instead="gate")
+def take_back(request: HttpRequest, id: UUID) -> HttpResponse:
+    """Takes one's approval back, or says that it is too late."""
+    reason = request.POST.get("reason", "").replace("\r\n", "\n")
+    try:
+        deeds.take_back(person_of(request), id, reason=reason, request=request)
+    except DecisionRefused as refusal:
+        messages.error(request, f"{refusal} Nothing was changed.")
+    else:
+        messages.success(request, "You took your approval back.")
+    return redirect("gate", id=id)
 
 
 def _confirm(request: HttpRequest, gate: Gate, form: DecisionForm) -> HttpResponse:
     facts = facts_of(gate, person_of(request))
     if facts["why_not"] or gate.status != Gate.Status.OPEN:
         return _again(request, gate, form, 409)
+    deeds.look_at_gate(person_of(request), gate.id)
     context = {"gate": gate, "facts": facts, "form": form}
     context["signing"] = sign_context(request, gate, person_of(request))
     return render(request, "approvals/confirm.html", context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from approvals.models import Decision, Gate
+from approvals.models import Decision, Gate, Viewing
 from console.models import AuditEntry
 from tests.harness import World
 from tests.pages import visitors
@@ -29,13 +29,13 @@ def test_the_page_says_what_is_paid_to_whom_from_the_envelope(bob: Visitor, gate
         assert argument in page.text
 
 
-def test_nothing_is_chosen_beforehand_and_deny_stands_beside_approve(
+def test_nothing_is_chosen_beforehand_and_saying_no_comes_first(
     bob: Visitor, gate: Gate
 ) -> None:
     page = Page(bob.get(f"/gates/{gate.id}/"))
 
     verdicts = [b for b in page.all("button") if b.attributes.get("name") == "verdict"]
-    assert [b.text.strip() for b in verdicts] == ["Deny", "Approve"]
+    assert [b.text.strip() for b in verdicts] == ["Deny", "Request changes", "Approve"]
     assert verdicts[0].attributes["class"] == verdicts[1].attributes["class"]
     assert not [e for e in page.elements if "checked" in e.attributes]
 
@@ -157,3 +157,94 @@ def test_the_count_beside_the_inbox_is_what_waits_for_me(
     assert "1 waiting for you" in Page(bob.get("/")).text
     world.decide(gate, world.bob)
     assert "waiting for you" not in Page(bob.get("/")).text
+
+
+def test_changes_are_asked_for_with_what_is_to_be_changed(bob: Visitor, gate: Gate) -> None:
+    answer = decide(bob, gate, "changes")
+
+    assert answer.status_code == 422
+    assert "Say what is to be changed: the run is told" in Page(answer).text
+
+    decide(bob, gate, "changes", reason="Half of it, please.")
+
+    decision = Decision.objects.get(gate=gate)
+    assert (decision.verdict, decision.reason) == ("changes", "Half of it, please.")
+    assert "You asked for changes; the run is told" in Page(bob.get(f"/gates/{gate.id}/")).text
+
+
+def test_an_approval_is_taken_back_on_the_page(world: World, bob: Visitor, gate: Gate) -> None:
+    decide(bob, gate, "approve", step="confirmed")
+    page = Page(bob.get(f"/gates/{gate.id}/"))
+    assert "Take your approval back" in page.text
+
+    bob.post(f"/gates/{gate.id}/take-back/", reason=" ")
+    page = Page(bob.get(f"/gates/{gate.id}/"))
+    assert "Say why you take your approval back" in page.text
+    bob.post(f"/gates/{gate.id}/take-back/", reason="The wrong account.")
+
+    page = Page(bob.get(f"/gates/{gate.id}/"))
+    assert "You took your approval back." in page.text
+    assert "taken back" in page.text and "Take it back" not in page.texts("button")
+    assert AuditEntry.objects.filter(action="approval_revoked", actor="bob").exists()
+    world.settle()
+    assert world.gates(gate.run)[0].status == "open"
+
+
+def test_after_the_claim_the_page_says_that_it_is_too_late(
+    world: World, bob: Visitor, gate: Gate
+) -> None:
+    decide(bob, gate, "approve", step="confirmed")
+    world.settle()
+    assert "Take your approval back" not in Page(bob.get(f"/gates/{gate.id}/")).text
+
+    bob.post(f"/gates/{gate.id}/take-back/", reason="The wrong account.")
+
+    assert "Too late: the step has been claimed" in Page(bob.get(f"/gates/{gate.id}/")).text
+
+
+def test_the_page_tells_that_it_was_opened_and_a_get_does_not(
+    world: World, bob: Visitor, gate: Gate
+) -> None:
+    bob.get(f"/gates/{gate.id}/")
+    assert not Viewing.objects.exists()
+    assert bob.post(f"/gates/{gate.id}/look/").status_code == 204
+    assert Viewing.objects.get().person == world.bob
+    mallory = visitors.visit_as(world.mallory)
+    assert mallory.post(f"/gates/{gate.id}/look/").status_code == 204
+    assert Viewing.objects.count() == 1
+
+
+def test_a_gate_of_a_tool_that_pays_nothing_has_a_page(world: World, bob: Visitor) -> None:
+    world.publish(
+        {
+            "name": "Registering",
+            "when": {"tool": "register"},
+            "then": {"consent": {"group": "payments", "count": 1}},
+        }
+    )
+    run = world.start("registering", names=["ada"])
+    world.settle()
+    (gate,) = world.gates(run)
+
+    page = Page(bob.get(f"/gates/{gate.id}/"))
+
+    assert "Call register once, with exactly the arguments below." in page.text
+    assert "ada" in page.text
+    assert "register" in Page(bob.get("/inbox/")).text
+    answer = decide(bob, gate, "approve")
+    assert "You are about to approve:" in Page(answer).text and "ada" in Page(answer).text
+
+
+def test_a_changed_request_says_what_it_takes_the_place_of(world: World, bob: Visitor) -> None:
+    run = world.start("amending", amount=8000)
+    world.settle()
+    first = world.gates(run)[0]
+    decide(bob, first, "changes", reason="Half of it.")
+    world.settle()
+    second = world.gates(run)[1]
+
+    page = Page(bob.get(f"/gates/{second.id}/"))
+
+    assert "It takes the place of another request." in page.text
+    links = [one.attributes.get("href") for one in page.elements]
+    assert f"/gates/{first.id}/" in links

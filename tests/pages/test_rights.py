@@ -39,6 +39,8 @@ TABLE: dict[tuple[str, str], Expected] = {
     ("inbox", "GET"): Expected(may=EVERYBODY),
     ("gate", "GET"): Expected(may=EVERYBODY, arguments="gate"),
     ("gate-decide", "POST"): Expected(may=frozenset({"reviewer"}), arguments="gate", answer=422),
+    ("gate-look", "POST"): Expected(may=frozenset({"reviewer"}), arguments="gate", answer=204),
+    ("gate-take-back", "POST"): Expected(may=frozenset({"reviewer"}), arguments="gate", answer=302),
     ("gate-comment", "POST"): Expected(
         may=EVERYBODY - {"auditor"}, arguments="gate", answer=422, form={"text": " "}
     ),
