@@ -29,9 +29,7 @@ def test_the_page_says_what_is_paid_to_whom_from_the_envelope(bob: Visitor, gate
         assert argument in page.text
 
 
-def test_nothing_is_chosen_beforehand_and_saying_no_comes_first(
-    bob: Visitor, gate: Gate
-) -> None:
+def test_nothing_is_chosen_beforehand_and_saying_no_comes_first(bob: Visitor, gate: Gate) -> None:
     page = Page(bob.get(f"/gates/{gate.id}/"))
 
     verdicts = [b for b in page.all("button") if b.attributes.get("name") == "verdict"]
