@@ -15,4 +15,12 @@ function close() {
   reason.closest(".field").hidden = !reason.value;
 }
 
+// What has been claimed is not taken back any more.
+function claimed() {
+  if (document.querySelector("#standing [data-claimed]")) {
+    document.querySelector("#take-back")?.remove();
+  }
+}
+
 document.addEventListener("htmx:afterSwap", close);
+document.addEventListener("htmx:afterSwap", claimed);

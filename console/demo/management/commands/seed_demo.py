@@ -13,10 +13,11 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
 from approvals.models import Policy, Reviewer
-from approvals.policies import publish_policy
+from approvals.policies import publish
+from approvals.rules.document import normalise
 from console import audit
 from console.demo.bank.keys import keep_api_key
-from console.demo.cast import CAST, EXPIRES_AFTER_SECONDS, REVIEWERS_GROUP, RULES, Player
+from console.demo.cast import CAST, EXPIRES_AFTER_SECONDS, REVIEWERS_GROUP, RULES, Player, Rule
 from console.embedded.home import Home
 from console.models import DEFAULT_TENANT, AuditEntry, User
 from console.roles import REVIEWER, roles_of, set_roles
@@ -92,20 +93,25 @@ def publish_rules() -> None:
     """The rules of the demo, unless there ever was a rule for its payments."""
     if Policy.objects.filter(tenant=DEFAULT_TENANT).exists():
         return
-    for rule in RULES:
-        minor_units = 10 ** CURRENCIES[rule.currency]
-        policy = publish_policy(
-            tenant=DEFAULT_TENANT,
-            name=rule.name,
-            tool=PAYING_TOOL,
-            currency=rule.currency,
-            above_minor=rule.above * minor_units,
-            up_to_minor=rule.up_to * minor_units,
-            group=REVIEWERS_GROUP,
-            quorum=rule.quorum,
-            expires_after_seconds=EXPIRES_AFTER_SECONDS,
-        )
-        _record("policy_published", rule.name, policy.pk, {"quorum": rule.quorum})
+    document = normalise({"v": 1, "rules": [_rule(rule) for rule in RULES]})
+    policy = publish(tenant=DEFAULT_TENANT, document=document)
+    _record("policy_published", "Policy version 1", policy.pk, {"version": policy.number})
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    unit = 10 ** CURRENCIES[rule.currency]
+    band = {"above_minor": rule.above * unit, "up_to_minor": rule.up_to * unit}
+    return {
+        "name": rule.name,
+        "when": {"tool": PAYING_TOOL, "amount": {"currency": rule.currency, **band}},
+        "then": {
+            "consent": {
+                "group": REVIEWERS_GROUP,
+                "count": rule.quorum,
+                "expires_after_seconds": EXPIRES_AFTER_SECONDS,
+            }
+        },
+    }
 
 
 def write_bank_key() -> None:
