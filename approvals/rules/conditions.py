@@ -43,7 +43,9 @@ def when(faults: Faults, at: Place, value: Any, lists: Collection[str]) -> dict[
         made["amounts"] = [_band(faults, place, one) for place, one in parts]
     if "sums" in form:
         parts = form.items("sums", 1, limits.MAX_SUMS)
-        made["sums"] = [_sum(faults, place, one) for place, one in parts]
+        # All of them must hold, so neither their order nor a second time says anything.
+        sums = {tuple(_sum(faults, place, one).items()) for place, one in parts}
+        made["sums"] = [dict(one) for one in sorted(sums)]
     if "payee" in form:
         made["payee"] = _payee(faults, form.place("payee"), form.get("payee"), lists)
     if "free_text" in form:

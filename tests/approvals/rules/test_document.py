@@ -346,3 +346,18 @@ def test_all_faults_are_told_at_once_up_to_a_limit() -> None:
         normalise({"rules": [{}] * 90})
     assert len(caught.value.errors) == limits.MAX_POLICY_FAULTS
     assert caught.value.message.startswith("/rules/0/name: This is missing. /rules/0/then: ")
+
+
+def test_sums_that_say_the_same_have_one_normal_form() -> None:
+    """All must hold: their order means nothing, nor does saying one twice."""
+
+    def said(*above: int) -> Any:
+        sums = [
+            {"by": "payee", "currency": "EUR", "window_seconds": 60, "above_minor": one}
+            for one in above
+        ]
+        rule = {"name": "r", "when": {"sums": sums}, "then": {"block": "No."}}
+        return normalise({"v": 1, "rules": [rule]})
+
+    assert said(1, 0) == said(0, 1) == said(0, 1, 0)
+    assert said(0, 1) != said(0, 2)
