@@ -21,6 +21,7 @@ from approvals.seals import seal, words
 from runs import forks
 from runs.clock import database_now
 from runs.models import new_id
+from runs.points import reach
 
 MAY_LOOK = (people.REVIEWER, people.AUDITOR)
 OVERLAP = timedelta(minutes=1)
@@ -52,6 +53,8 @@ class Draws:
                 [SecondLook(id=new_id(), tenant=tenant, gate_id=gate) for gate, tenant in found],
                 ignore_conflicts=True,
             )
+        if found:
+            reach("committed:secondlook.drawn")
         if len(found) < limits.SWEEP_BATCH:
             self._since = now - OVERLAP
         return len(found)
