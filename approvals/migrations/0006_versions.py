@@ -216,5 +216,9 @@ class Migration(migrations.Migration):
             "ALTER TABLE approvals_gate ENABLE TRIGGER approvals_gate_guard",
             migrations.RunSQL.noop,
         ),
+        # That of the rules of older releases went with their table, but for its function.
+        migrations.RunSQL(
+            "DROP FUNCTION IF EXISTS approvals_guard_policy()", migrations.RunSQL.noop
+        ),
         migrations.RunSQL(locks.POLICY, migrations.RunSQL.noop),
     ]
