@@ -23,6 +23,7 @@ from approvals.rules.words import amount
 from approvals.seals import seal
 from runs.clock import database_now
 from runs.models import new_id
+from runs.points import reach
 
 WINDOW = timedelta(seconds=limits.RATE_SECONDS)
 
@@ -109,5 +110,6 @@ def recap(*, tenant: str, person: Any, upto: UUID) -> Recap:
             seal=seal("placet/recap/v1", id, person.pk, upto),
         )
         made.save(force_insert=True)
+    reach("committed:recap.made")
     made.refresh_from_db()
     return made

@@ -24,6 +24,19 @@ SECONDS = 30.0
 Place = tuple[str, str, int]
 """A process, a point, and the how manieth time that it reaches it."""
 
+AT_TIMES = (
+    "committed:secondlook.drawn",
+    "committed:recap.made",
+    "notice.written",
+    "committed:notice.written",
+)
+"""Points that a scenario comes to on some of its ways.
+
+A gate is drawn for a second look by its digest, which is another one each time; the notices may be
+of the end of the scenario before; and whoever approves looks over what they approved as often as
+the machine is quick.
+"""
+
 
 class Crew:
     """All four processes, played one after the other."""

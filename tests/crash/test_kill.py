@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.crash import records
-from tests.crash.crew import Crew, Place, drive
+from tests.crash.crew import AT_TIMES, Crew, Place, drive
 from tests.crash.scenarios import BY_NAME, ZOO, Scenario
 from tests.harness import World
 from tests.servers import Servers
@@ -80,10 +80,6 @@ def test_the_undisturbed_run_reaches_these_points(stage: Stage) -> None:
     stage.is_spoiled = False
 
 
-AT_TIMES = ("committed:secondlook.drawn", "notice.written", "committed:notice.written")
-"""Points that a scenario comes to on some of its ways."""
-
-
 @pytest.mark.processes
 @pytest.mark.parametrize("scenario", ZOO, ids=lambda scenario: scenario.name)
 def test_killed_at_any_point_it_comes_to_the_same_end(stage: Stage, scenario: Scenario) -> None:
@@ -103,9 +99,7 @@ def _kill_at(
     before = records.books()
     plan, was_killed = drive(stage.world, stage.crew, scenario, kill=place)
     where = "{} killed at {}, the {}. time".format(*place)
-    # Whether a wait of a moment is over before it is begun, is up to the moment; whether a gate
-    # is drawn for a second look, is up to its digest, which is another one each time; and the
-    # notices that were written here may have been of the end of the scenario before.
+    # Whether a wait of a moment is over before it is begun, is up to the moment.
     may_miss = place[1] in AT_TIMES or (
         place[1] == "committed:runs.woken" and scenario.name != "timer"
     )

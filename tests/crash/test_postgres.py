@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 
 from tests.crash import records
-from tests.crash.crew import Crew, Place, drive
+from tests.crash.crew import AT_TIMES, Crew, Place, drive
 from tests.crash.scenarios import CHILDREN, Scenario
 from tests.harness import World
 from tests.servers import Servers
@@ -54,16 +54,14 @@ def test_postgresql_killed_at_any_point_loses_nothing(
         before = records.books()
         plan, was_held = drive(world, crew, ALL_AT_ONCE, hold=place, meanwhile=restart)
         where = "PostgreSQL killed while {} was at {}".format(*place)
-        assert was_held, f"{where}: it did not come there"
+        assert was_held or place[1] in AT_TIMES, f"{where}: it did not come there"
         assert records.journals(plan) == wanted, where
         _check_books(records.books() - before, done, where)
     records.check_keys()
 
 
 def _first_of_each(points: list[Place]) -> list[Place]:
-    # What is drawn for a second look is another gate each time.
-    drawn = "committed:secondlook.drawn"
-    return [place for place in points if place[2] == 1 and place[1] != drawn]
+    return [place for place in points if place[2] == 1]
 
 
 def _check_books(told: records.Counter[str], wanted: records.Counter[str], where: str) -> None:
