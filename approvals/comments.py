@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +11,11 @@ from django.utils import timezone
 from approvals import limits
 from approvals.errors import CommentRefused
 from approvals.models import Comment, Gate
-from approvals.seals import hmac_of
+from approvals.seals import seal as sealed
+from approvals.seals import words
 from runs import dispatch, journal
 from runs.models import Claim, new_id
-
-TAG = b"placet/comment/v1\0"
+from runs.written import check_text
 
 
 def comment(*, gate_id: UUID, tenant: str, person: Any, text: str) -> Comment:
@@ -48,13 +47,7 @@ def comment(*, gate_id: UUID, tenant: str, person: Any, text: str) -> Comment:
 def _check_text(text: str) -> None:
     if not text:
         raise CommentRefused("A comment needs some words.")
-    if len(text) > limits.MAX_COMMENT_CHARACTERS:
-        raise CommentRefused(
-            f"The comment is {len(text)} characters long; at most"
-            f" {limits.MAX_COMMENT_CHARACTERS} are kept."
-        )
-    if "\0" in text:
-        raise CommentRefused("The comment holds a NUL character, which cannot be kept.")
+    check_text(text, what="comment", most=limits.MAX_COMMENT_CHARACTERS, refusal=CommentRefused)
 
 
 def _record(gate: Gate, person: Any, text: str) -> Comment:
@@ -72,5 +65,4 @@ def _record(gate: Gate, person: Any, text: str) -> Comment:
 
 def seal(*, id: UUID, gate_id: UUID, person_id: int, text: str) -> bytes:
     """The seal of a comment. Raises `DecisionRefused` without the key."""
-    words = hashlib.sha256(text.encode()).hexdigest()
-    return hmac_of(TAG + f"{id}|{gate_id}|{person_id}|{words}".encode())
+    return sealed("placet/comment/v1", id, gate_id, person_id, words(text))

@@ -8,7 +8,6 @@ cannot decide in anybody's name.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from typing import Any
 from uuid import UUID
@@ -31,17 +30,16 @@ from approvals.errors import (
     TooSoon,
 )
 from approvals.models import ClearanceUse, Decision, Gate, Revocation, SealKey, Viewing
-from approvals.seals import hmac_of as _hmac
+from approvals.seals import seal as sealed
+from approvals.seals import words
 from approvals.signing import Signed
 from runs import canonical, dispatch, journal
 from runs.clock import database_now
 from runs.errors import SettlementRefused
 from runs.models import Claim, Step
 from runs.points import reach
+from runs.written import check_text
 
-SEAL_TAG = b"placet/decision/v2\0"
-SETTLEMENT_TAG = b"placet/settlement/v1\0"
-REVOCATION_TAG = b"placet/revocation/v1\0"
 NEEDS_A_REASON = {
     Decision.Verdict.DENY: "A denial needs a reason, so that the requester can act on it.",
     Decision.Verdict.CHANGES: "Say which changes you want, so that the agent can act on it.",
@@ -121,8 +119,9 @@ def decide(
 
 
 def look(gate: Gate, person: Any) -> None:
-    """Notes since when this person, who may decide, has had the request before them."""
-    if not Viewing.objects.filter(gate=gate, person=person).exists():
+    """Notes since when this person, if they may decide, has had the request before them."""
+    is_known = Viewing.objects.filter(gate=gate, person=person).exists()
+    if not is_known and not eligibility.why_not(gate, person):
         Viewing.objects.bulk_create(
             [Viewing(tenant=gate.tenant, gate=gate, person=person)], ignore_conflicts=True
         )
@@ -141,8 +140,7 @@ def revoke(*, gate_id: UUID, tenant: str, person: Any, reason: str) -> Revocatio
     with transaction.atomic():
         gate = Gate.objects.select_related("step").get(pk=gate_id, tenant=tenant)
         Claim.objects.select_for_update(no_key=True).get(run_id=gate.run_id)
-        # The gate's lock, which the executor's claim takes as well: one of the two wins.
-        gate = Gate.objects.select_related("step").get(pk=gate_id)
+        gate.refresh_from_db(fields=["status"])
         approval = Decision.objects.filter(
             gate=gate, person=person, verdict=Decision.Verdict.APPROVE
         ).first()
@@ -187,13 +185,7 @@ def _check_words(verdict: str, reason: str) -> None:
 
 
 def _check_length(reason: str) -> None:
-    if len(reason) > limits.MAX_REASON_CHARACTERS:
-        raise ReasonRequired(
-            f"The reason is {len(reason)} characters long; at most"
-            f" {limits.MAX_REASON_CHARACTERS} are kept."
-        )
-    if "\0" in reason:
-        raise ReasonRequired("The reason holds a NUL character, which cannot be kept.")
+    check_text(reason, what="reason", most=limits.MAX_REASON_CHARACTERS, refusal=ReasonRequired)
 
 
 def _again(before: Decision, verdict: str, digest: str) -> Decision:
@@ -280,19 +272,14 @@ def seal(
     on_behalf_of_id: int | None = None,
 ) -> bytes:
     """The seal of a confirmed decision. Raises `DecisionRefused` without the key."""
-    principal = "" if on_behalf_of_id is None else str(on_behalf_of_id)
-    told = f"{gate_id}|{person_id}|{principal}|{verdict}|{_words(reason)}|{_words(typed_fact)}|"
-    return _hmac(SEAL_TAG + told.encode() + digest)
+    principal = "" if on_behalf_of_id is None else on_behalf_of_id
+    told = (gate_id, person_id, principal, verdict, words(reason), words(typed_fact), "")
+    return sealed("placet/decision/v2", *told, digest=digest)
 
 
 def seal_revocation(approval: Decision, reason: str) -> bytes:
     """The seal of an approval that is taken back. Raises `DecisionRefused` without the key."""
-    told = f"{approval.pk}|{approval.person_id}|{_words(reason)}"
-    return _hmac(REVOCATION_TAG + told.encode())
-
-
-def _words(said: str) -> str:
-    return hashlib.sha256(said.encode()).hexdigest()
+    return sealed("placet/revocation/v1", approval.pk, approval.person_id, words(reason))
 
 
 def seal_settlement(
@@ -307,11 +294,9 @@ def seal_settlement(
         raise SettlementRefused(
             f"This is about money: only members of the group {gate.group!r} settle it."
         )
-    words = _words(reason)
-    told = hashlib.sha256(result or b"").hexdigest()
-    message = f"{step.pk}|{step.attempt}|{person.pk}|{answer}|{words}|{told}"
+    told = (step.pk, step.attempt, person.pk, answer, words(reason), words(result or b""))
     try:
-        return _hmac(SETTLEMENT_TAG + message.encode())
+        return sealed("placet/settlement/v1", *told)
     except DecisionRefused as refused:
         raise SettlementRefused(str(refused)) from None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from approvals import limits
 from approvals.errors import ReasonMissing
+from runs.written import check_text
 
 REVIEWER, AUDITOR, ADMIN, OPERATOR = "reviewer", "auditor", "admin", "operator"
 """The console's roles, as the Django groups that the locks look for."""
@@ -30,11 +31,5 @@ def reason_of(typed: str, *, of: str, is_needed: bool = True) -> str:
     reason = typed.strip()
     if is_needed and not reason:
         raise ReasonMissing(f"{of} needs a reason, which others will read.")
-    if len(reason) > limits.MAX_REASON_CHARACTERS:
-        raise ReasonMissing(
-            f"The reason is {len(reason)} characters long; at most"
-            f" {limits.MAX_REASON_CHARACTERS} are kept."
-        )
-    if "\0" in reason:
-        raise ReasonMissing("The reason holds a NUL character, which cannot be kept.")
+    check_text(reason, what="reason", most=limits.MAX_REASON_CHARACTERS, refusal=ReasonMissing)
     return reason

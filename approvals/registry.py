@@ -6,7 +6,6 @@ person's authenticator answered; the gatekeeper verifies that answer by itself.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from dataclasses import dataclass
 from typing import Any
@@ -22,13 +21,10 @@ from approvals.enrolment import Enrolment, introduction_challenge, verify_enrolm
 from approvals.errors import DecisionRefused, KeyRefused, SignatureRefused
 from approvals.keys import may_sign, public_key_of
 from approvals.models import Key, KeyRequest, KeyRevocation
-from approvals.seals import hmac_of
+from approvals.seals import seal, words
 from approvals.signatures import Answer
 from runs import dispatch
 from runs.clock import database_now
-
-REQUEST_TAG = b"placet/key-request/v1\0"
-REVOCATION_TAG = b"placet/key-revocation/v1\0"
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +113,7 @@ def revoke_key(*, key: Key, person: Any, reason: str = "") -> KeyRevocation:
         key=key,
         person=person,
         reason=reason,
-        seal=_sealed(f"{key.pk}|{person.pk}|{_words(reason.encode())}", REVOCATION_TAG),
+        seal=_sealed("placet/key-revocation/v1", key.pk, person.pk, words(reason)),
     )
 
 
@@ -146,20 +142,13 @@ def _waiting(tenant: str, body: dict[str, Any]) -> QuerySet[Key]:
 
 def seal_request(request: KeyRequest) -> bytes:
     """The seal of what a signed-in person asked for; see `locks.keys`."""
-    told = "|".join(
-        [
-            str(request.id),
-            str(request.person_id),
-            request.kind,
-            _words(request.name.encode()),
-            _words(request.challenge),
-            _words(request.client_data),
-            _words(request.attestation),
-            _words(request.public_key),
-            str(request.introduced_by_id or ""),
-        ]
+    return _sealed(
+        "placet/key-request/v1",
+        *(request.id, request.person_id, request.kind, words(request.name)),
+        *map(words, (request.challenge, request.client_data, request.attestation)),
+        words(request.public_key),
+        request.introduced_by_id or "",
     )
-    return _sealed(told, REQUEST_TAG)
 
 
 def _verified(request: KeyRequest) -> Key:
@@ -227,12 +216,8 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _words(told: bytes | memoryview) -> str:
-    return hashlib.sha256(told).hexdigest()
-
-
-def _sealed(told: str, tag: bytes) -> bytes:
+def _sealed(tag: str, *told: object) -> bytes:
     try:
-        return hmac_of(tag + told.encode())
+        return seal(tag, *told)
     except DecisionRefused as refused:
         raise KeyRefused(str(refused)) from None

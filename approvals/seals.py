@@ -23,9 +23,9 @@ def seal(tag: str, *told: object, digest: bytes = b"") -> bytes:
     return hmac_of(tag.encode() + b"\0" + message.encode() + bytes(digest))
 
 
-def words(typed: str) -> str:
-    """What stands for typed words in a seal: their SHA-256, which holds no separator."""
-    return hashlib.sha256(typed.encode()).hexdigest()
+def words(told: str | bytes | memoryview) -> str:
+    """What stands for typed words, or bytes, in a seal: their SHA-256, which holds no separator."""
+    return hashlib.sha256(told.encode() if isinstance(told, str) else told).hexdigest()
 
 
 def hmac_of(message: bytes) -> bytes:

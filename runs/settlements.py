@@ -23,6 +23,7 @@ from runs.errors import (
 from runs.models import Claim, Settlement, Step
 from runs.points import reach
 from runs.transitions import rows
+from runs.written import check_text
 
 Answer = Settlement.Answer
 
@@ -139,13 +140,7 @@ def _tell(step: Step) -> None:
 def _check_reason(reason: str) -> None:
     if not reason:
         raise SettlementRefused("Say how you know it: a reason is needed.")
-    if len(reason) > limits.MAX_REASON_CHARACTERS:
-        raise SettlementRefused(
-            f"The reason is {len(reason)} characters long; at most"
-            f" {limits.MAX_REASON_CHARACTERS} are kept."
-        )
-    if "\0" in reason:
-        raise SettlementRefused("The reason holds a NUL character, which cannot be kept.")
+    check_text(reason, what="reason", most=limits.MAX_REASON_CHARACTERS, refusal=SettlementRefused)
 
 
 def _check_may(step: Step, person: Any, answer: str) -> None:

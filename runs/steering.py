@@ -16,6 +16,7 @@ from runs import dispatch, journal, limits
 from runs.errors import AlreadyEnded, SteeringRefused
 from runs.models import Claim, Run, Step
 from runs.points import reach
+from runs.written import check_text
 
 HINTS = 8
 """Steps of a resumed run that executors hear of at once; whoever hears goes on with the rest."""
@@ -152,13 +153,7 @@ def check_reason(reason: str, *, is_needed: bool) -> str:
     reason = reason.strip()
     if is_needed and not reason:
         raise SteeringRefused("Say why: a reason is needed.")
-    if len(reason) > limits.MAX_REASON_CHARACTERS:
-        raise SteeringRefused(
-            f"The reason is {len(reason)} characters long; at most"
-            f" {limits.MAX_REASON_CHARACTERS} are kept."
-        )
-    if "\0" in reason:
-        raise SteeringRefused("The reason holds a NUL character, which cannot be kept.")
+    check_text(reason, what="reason", most=limits.MAX_REASON_CHARACTERS, refusal=SteeringRefused)
     return reason
 
 

@@ -11,7 +11,6 @@ import pytest
 from django.conf import settings
 
 from approvals import typed
-from approvals.decisions import SEAL_TAG
 from approvals.models import Gate
 from approvals.policies import rules
 from runs.models import new_id
@@ -91,5 +90,5 @@ def claim(gate: Gate) -> Attack:
 def proper_seal(gate: Gate, person: Any, verdict: str = "approve") -> bytes:
     words, typed = hashlib.sha256(b"forged").hexdigest(), hashlib.sha256(b"").hexdigest()
     told = f"{gate.id}|{person.pk}||{verdict}|{words}|{typed}|".encode()
-    message = SEAL_TAG + told + bytes(gate.digest)
+    message = b"placet/decision/v2\0" + told + bytes(gate.digest)
     return hmac.new(bytes.fromhex(settings.PLACET_SEAL_KEY), message, hashlib.sha256).digest()
