@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db import connection
 
-from approvals import envelope, policies, quorum
+from approvals import counting, envelope, policies, quorum
 from approvals.models import Policy
-from approvals.quorum import Voice
 from approvals.rules.circumstances import read_circumstances
 from approvals.rules.evaluate import Outcome, evaluate, needed
 from approvals.rules.facts import Circumstances, Request, free_text_of, request_of
@@ -88,7 +85,9 @@ def _why_nobody(step: Step, outcome: Outcome) -> str:
     assert outcome.then is not None
     if "consent" not in outcome.then:
         return ""
-    missing = quorum.shortage(outcome.then, _askable(step, outcome.then))
+    missing = quorum.shortage(
+        outcome.then, counting.askable(step.tenant, step.run_id, outcome.then)
+    )
     if not missing:
         return ""
     have, need = missing.split("/")
@@ -96,15 +95,6 @@ def _why_nobody(step: Step, outcome: Outcome) -> str:
         f"The rule {outcome.name!r} asks for {need} of {quorum.asked_in_words(outcome.then)}, of"
         f" whom {have} may decide about this request."
     )
-
-
-def _askable(step: Step, needs: dict[str, Any]) -> list[Voice]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT human, thresholds FROM approvals_askable(%s, %s, %s)",
-            [step.tenant, step.run_id, json.dumps(needs)],
-        )
-        return [Voice(human=human, thresholds=frozenset(fits)) for human, fits in cursor]
 
 
 def username(person_id: int) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -24,6 +26,16 @@ def voices_of(gate: Gate) -> dict[UUID, Voice]:
             id: Voice(human=human, thresholds=frozenset(thresholds))
             for id, human, thresholds in cursor.fetchall()
         }
+
+
+def askable(tenant: str, run_id: UUID | None, needs: dict[str, Any]) -> list[Voice]:
+    """Who could decide about such needs now: for a run, without those who requested it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT human, thresholds FROM approvals_askable(%s, %s, %s)",
+            [tenant, run_id, json.dumps(needs)],
+        )
+        return [Voice(human=human, thresholds=frozenset(fits)) for human, fits in cursor]
 
 
 def shortage_of(gate: Gate, among: Collection[UUID] | None = None) -> str:

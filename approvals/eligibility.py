@@ -30,7 +30,7 @@ def _why_not_them(gate: Gate, person: Any) -> str:
         return f"You requested {what}, so somebody else must decide."
     if has_requested(gate, person):
         return "Another account of yours requested this run, so somebody else must decide."
-    if not is_member(gate, person) and principal_of(gate, person) is None:
+    if not is_member(gate, person) and _delegated_by(gate, person) is None:
         return _who_may(gate, person)
     if gate.decisions.filter(person=person).exists():
         return "You have decided already; one person has one vote."
@@ -55,8 +55,10 @@ def is_member(gate: Gate, person: Any) -> bool:
 
 def principal_of(gate: Gate, person: Any) -> int | None:
     """On whose behalf this person may decide here, where the gate does not ask them themself."""
-    if is_member(gate, person):
-        return None
+    return None if is_member(gate, person) else _delegated_by(gate, person)
+
+
+def _delegated_by(gate: Gate, person: Any) -> int | None:
     found = _ask("approvals_principal_of(g, %s)", gate, person)
     return None if found is None else int(found)
 

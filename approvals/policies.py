@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
-from approvals import limits, quorum
+from approvals import counting, limits, quorum
 from approvals.errors import PolicyRefused
 from approvals.models import Policy
-from approvals.quorum import Voice
 from approvals.rules.document import normalise
 from runs import canonical
 from runs.canonical import CURRENCIES
@@ -72,7 +70,7 @@ def check(tenant: str, document: dict[str, Any]) -> None:
     """
     check_form(document)
     for rule in document["rules"]:
-        missing = quorum.shortage(rule["then"], _people(tenant, rule["then"]))
+        missing = quorum.shortage(rule["then"], counting.askable(tenant, None, rule["then"]))
         if "block" not in rule["then"] and missing:
             have, need = missing.split("/")
             raise PolicyRefused(
@@ -80,15 +78,6 @@ def check(tenant: str, document: dict[str, Any]) -> None:
                 f" {quorum.asked_in_words(rule['then'])}, where there are {have}: nobody could"
                 " satisfy it."
             )
-
-
-def _people(tenant: str, needs: dict[str, Any]) -> list[Voice]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT human, thresholds FROM approvals_askable(%s, NULL, %s)",
-            [tenant, json.dumps(needs)],
-        )
-        return [Voice(human=human, thresholds=frozenset(fits)) for human, fits in cursor]
 
 
 def carry_out(tenant: str, document: dict[str, Any]) -> None:
