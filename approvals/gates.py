@@ -182,10 +182,8 @@ def _conclude(gate: Gate, step: Step) -> bool:
         if clears_at is not None:
             return _cool_off(gate, clears_at)
         return _clear_unless_frozen(gate, step)
-    elif gate.clears_at is not None:
-        return _no_longer_cools(gate)
     else:
-        return False
+        return _cool_off(gate, None)
     return True
 
 
@@ -234,22 +232,13 @@ def _cools_until(gate: Gate, decisions: list[Decision]) -> datetime | None:
     return clears_at if clears_at > database_now() else None
 
 
-def _cool_off(gate: Gate, clears_at: datetime) -> bool:
+def _cool_off(gate: Gate, clears_at: datetime | None) -> bool:
+    """Tells until when it cools off; None once an approval was taken back meanwhile."""
     if gate.clears_at == clears_at:
         return False
-    _show_cooling(gate, clears_at)
-    return True
-
-
-def _no_longer_cools(gate: Gate) -> bool:
-    """An approval was taken back while it cooled off: it waits for others again."""
-    _show_cooling(gate, None)
-    return True
-
-
-def _show_cooling(gate: Gate, clears_at: datetime | None) -> None:
     Gate.objects.filter(pk=gate.pk, status=Gate.Status.OPEN).update(clears_at=clears_at)
     dispatch.show(gate.tenant, "gate", gate.id, 0)
+    return True
 
 
 def _clear(gate: Gate, step: Step) -> bool:

@@ -185,6 +185,7 @@ DECLARE
     most integer := 0;
     needed integer;
     present integer;
+    voices jsonb;
 BEGIN
     -- Null when enough people have consented. Distinct people for each threshold of "all": by
     -- Hall's theorem there are, when each set of thresholds has enough people among it.
@@ -194,9 +195,12 @@ BEGIN
     IF size = 0 THEN
         RETURN 'the rule asks nobody';
     END IF;
+    -- Looked up once: each voice is weighed with its seal, its key and its delegation.
+    SELECT coalesce(jsonb_agg(f), '[]') INTO voices FROM approvals_fitting(gate.id) f;
     IF gate.needs->'consent'->>'mode' = 'any' THEN
         FOR i IN 1..size LOOP
-            SELECT count(DISTINCT f.human) INTO present FROM approvals_fitting(gate.id) f
+            SELECT count(DISTINCT f.human) INTO present
+                FROM jsonb_to_recordset(voices) AS f (human text, thresholds integer[])
                 WHERE i - 1 = ANY(f.thresholds);
             IF present >= greatest(counts[i], 1) THEN
                 RETURN NULL;
@@ -212,7 +216,8 @@ BEGIN
                 needed := needed + greatest(counts[i], 1);
             END IF;
         END LOOP;
-        SELECT count(DISTINCT f.human) INTO present FROM approvals_fitting(gate.id) f
+        SELECT count(DISTINCT f.human) INTO present
+            FROM jsonb_to_recordset(voices) AS f (human text, thresholds integer[])
             WHERE EXISTS (SELECT FROM unnest(f.thresholds) AS one
                           WHERE subset & (1 << one) <> 0);
         IF present < needed THEN
