@@ -6,19 +6,16 @@ from uuid import UUID
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 
 from approvals.errors import CommentRefused
-from approvals.history import history_of
 from approvals.limits import MAX_COMMENT_CHARACTERS
 from console import access
 from console.commenting import comment_at_gate
-from console.pages.facts import facts_of
 from console.pages.faults import focus_first
-from console.pages.gates import DecisionForm
+from console.pages.gates import show
 from console.pages.guard import page, person_of
-from console.pages.history import told_of
 
 
 class CommentForm(forms.Form):
@@ -50,12 +47,4 @@ def _again(request: HttpRequest, id: UUID, form: CommentForm) -> HttpResponse:
     """The gate's page with what was typed, and why it was not kept."""
     gate = access.access_gate_by_id(person_of(request), id)
     focus_first(form)
-    facts = facts_of(gate, person_of(request))
-    context = {
-        "gate": gate,
-        "facts": facts,
-        "form": DecisionForm(initial={"digest": facts["digest"]}),
-        "comment_form": form,
-        "told": told_of(history_of(gate)),
-    }
-    return render(request, "approvals/gate.html", context, status=422)
+    return show(request, gate, comment_form=form, status=422)

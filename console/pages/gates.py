@@ -98,15 +98,31 @@ def inbox(request: HttpRequest) -> HttpResponse:
 def gate(request: HttpRequest, id: UUID) -> HttpResponse:
     person = person_of(request)
     found = access.access_gate_by_id(person, id)
-    facts = facts_of(found, person)
-    context = {"gate": found, "facts": facts}
     part = GATE_PARTS.get(request.GET.get("part", ""))
     if part and is_fragment(request):
-        return render(request, part, context)
-    form = DecisionForm(initial={"digest": facts["digest"]})
-    context |= {"form": form, "next_gate": next_for(person), "told": told_of(history_of(found))}
-    context |= {"why_frozen": why_frozen(found) if found.status == Gate.Status.OPEN else ""}
-    return render(request, "approvals/gate.html", context)
+        return render(request, part, {"gate": found, "facts": facts_of(found, person)})
+    return show(request, found, next_gate=next_for(person))
+
+
+def show(
+    request: HttpRequest,
+    gate: Gate,
+    *,
+    form: DecisionForm | None = None,
+    status: int = 200,
+    **more: Any,
+) -> HttpResponse:
+    """The whole page of a gate, with what was typed in its forms, if anything was."""
+    facts = facts_of(gate, person_of(request))
+    context = {
+        "gate": gate,
+        "facts": facts,
+        "form": form or DecisionForm(initial={"digest": facts["digest"]}),
+        "told": told_of(history_of(gate)),
+        "why_frozen": why_frozen(gate) if gate.status == Gate.Status.OPEN else "",
+        **more,
+    }
+    return render(request, "approvals/gate.html", context, status=status)
 
 
 @page("gates.decide", methods=("POST",), instead="gate")
@@ -178,6 +194,4 @@ def _again(request: HttpRequest, gate: Gate, form: DecisionForm, status: int) ->
     if status == 409 and not form.non_field_errors():
         form.add_error(None, "Nothing was recorded: this request is no longer yours to decide.")
     focus_first(form)
-    facts = facts_of(gate, person_of(request))
-    context = {"gate": gate, "facts": facts, "form": form, "told": told_of(history_of(gate))}
-    return render(request, "approvals/gate.html", context, status=status)
+    return show(request, gate, form=form, status=status)
