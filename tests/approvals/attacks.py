@@ -80,6 +80,17 @@ def clearance(gate: Gate, id: Any) -> Attack:
     )
 
 
+def clearing(gate: Gate) -> tuple[Attack, ...]:
+    """What the gatekeeper writes to clear a step."""
+    id = new_id()
+    cleared = "UPDATE runs_step SET status = 'ready', clearance_id = %s WHERE id = %s"
+    return (
+        ("UPDATE approvals_gate SET status = 'approved' WHERE id = %s", [gate.id]),
+        clearance(gate, id),
+        (cleared, [id, gate.step_id]),
+    )
+
+
 def claim(gate: Gate) -> Attack:
     return (
         "UPDATE runs_step SET status = 'running', attempt = attempt + 1 WHERE id = %s",
