@@ -304,6 +304,14 @@ def test_every_kind_of_event_is_explained_and_no_other() -> None:
     assert explained - literal - by_status == set()
 
 
+def test_every_attack_on_the_page_has_its_test() -> None:
+    page = (ROOT / "docs/reference/attacks.md").read_text()
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", page)
+    assert len(named) == page.count("\n| ") - 1, "each attack has a test"
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / "tests/approvals" / file).read_text(), (file, test)
+
+
 def test_every_right_is_explained() -> None:
     text = section(GLOSSARY, "Roles")
     shown = dict(re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", text, re.MULTILINE))
