@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib.auth import get_user_model
 
 from approvals import counting, envelope, policies, quorum
-from approvals.models import Policy
+from approvals.models import Gate, Policy
 from approvals.rules.circumstances import read_circumstances
 from approvals.rules.evaluate import Outcome, evaluate, needed
 from approvals.rules.facts import Circumstances, Request, free_text_of, request_of
@@ -78,6 +78,18 @@ def told(request: Request, known: Circumstances) -> dict[str, Any]:
 def evaluated_again(policy: Policy, told: dict[str, Any]) -> Outcome:
     """What the policy says about an envelope, by the circumstances that the envelope keeps."""
     return evaluate(policy.body, request_of(told), Circumstances.from_json(told["circumstances"]))
+
+
+def since(gate: Gate) -> Outcome | None:
+    """What the policy in force says now about a gate that an older version opened; None where no
+    version has taken that one's place."""
+    policy = policies.in_force(gate.tenant)
+    if policy is not None and policy.pk == gate.policy_id:
+        return None
+    document = policies.EMPTY if policy is None else policy.body
+    request = replace(request_of(canonical.decode(gate.envelope)), at=database_now())
+    known = read_circumstances(needed(document, request), request, but=gate.pk)
+    return evaluate(document, request, known)
 
 
 def _why_nobody(step: Step, outcome: Outcome) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from approvals import asking, counting, envelope, policies
 from approvals.models import Clearance, ClearanceUse, Decision, Gate
 from approvals.rules import proof
+from approvals.rules.evaluate import Kind
 from runs import canonical
 from runs.clock import database_now
 from runs.declare import Tool
@@ -72,6 +73,9 @@ def _check_rule(gate: Gate, told: dict[str, Any]) -> None:
             f"The policy {gate.policy.number} does not ask by its rule {gate.rule_name!r} about "
             f"what {gate.tool} is about to send; nothing was sent."
         )
+    since = asking.since(gate)
+    if since is not None and since.kind == Kind.BLOCK:
+        raise ConsentMismatch(f"The policy blocks it since: {since.because} Nothing was sent.")
 
 
 def _check_circumstances(gate: Gate, told: dict[str, Any], tool: Tool) -> None:

@@ -181,7 +181,7 @@ def _conclude(gate: Gate, step: Step) -> bool:
         clears_at = _cools_until(gate, decisions)
         if clears_at is not None:
             return _cool_off(gate, clears_at)
-        return _clear_unless_frozen(gate, step)
+        return _clear_unless_stopped(gate, step)
     else:
         return _cool_off(gate, None)
     return True
@@ -195,13 +195,21 @@ def _is_enough(gate: Gate, decisions: list[Decision]) -> bool:
     return not counting.shortage_of(gate, proven)
 
 
-def _clear_unless_frozen(gate: Gate, step: Step) -> bool:
-    """What is frozen stays held and says so; the sweep goes on with it after the thaw."""
+def _clear_unless_stopped(gate: Gate, step: Step) -> bool:
+    """What is frozen stays held and says so, and what no rule covers any more; the sweep goes on
+    with it after the thaw, or with the next policy. What is blocked since is refused."""
     because = freezes.why_frozen(gate)
     if because:
         transitions.explain_hold(step.id, f"{because} It goes on once it is thawed.")
         return False
-    _clear(gate, step)
+    since = asking.since(gate)
+    if since is not None and since.kind == Kind.BLOCK:
+        _deny(gate, step, Gate.Status.DENIED, {"kind": "Blocked", "message": since.because})
+    elif since is not None and since.then is None:
+        transitions.explain_hold(step.id, since.because)
+        return False
+    else:
+        _clear(gate, step)
     return True
 
 

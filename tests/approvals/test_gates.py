@@ -204,12 +204,17 @@ def test_a_policy_published_later_opens_the_gate_of_a_held_step(world: World) ->
     assert [gate.status for gate in world.gates(run)] == ["open"]
 
 
-def test_a_retired_rule_opens_no_gate_but_keeps_those_it_opened(world: World) -> None:
+def test_a_retired_rule_opens_no_gate_and_clears_none_before_there_is_another(
+    world: World,
+) -> None:
     gate = gate_of(world)
     with as_role("placet_owner"):
         remove_rule(world.tenant, "Payments up to 10,000 euro")
     assert world.gates(world.park_at_gates(6000)) == []
     world.decide(gate, world.bob)
+    world.settle()
+    assert ledger("pay-called") == []
+    world.policy(name="Payments, as before")
     world.settle()
     assert len(ledger("paid")) == 1
 

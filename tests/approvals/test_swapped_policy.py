@@ -1,4 +1,5 @@
-"""A policy that is swapped between consent and clearance: the gate keeps what it was asked by."""
+"""A policy that is swapped between consent and clearance: the gate keeps what it was asked by, and
+what the policy in force blocks is not paid."""
 
 from __future__ import annotations
 
@@ -82,4 +83,47 @@ def test_the_executor_finds_a_policy_that_was_swapped_with_all_that_hangs_on_it(
     world.settle()
     step = Step.objects.get(pk=gate.step_id)
     assert "not what the gate was about; nothing was sent" in step.error["message"]
+    assert ledger("pay-called") == []
+
+
+BLOCK = {"name": "never", "when": {"tools": ["pay"]}, "then": {"block": {"reason": "Not there."}}}
+OTHERS = asking(1) | {"when": {"tools": ["charge"]}}
+
+
+def test_what_the_policy_blocks_since_is_refused_instead_of_cleared(world: World) -> None:
+    gate, _ = asked_of_two(world)
+    world.publish(BLOCK)
+    world.settle()
+    assert said_of(gate) == ("open", "held")
+    world.decide(gate, world.carol)
+    world.settle()
+    assert said_of(gate) == ("denied", "denied")
+    error = Step.objects.get(pk=gate.step_id).error
+    assert (error["kind"], "Not there." in error["message"]) == ("Blocked", True)
+    assert ledger("pay-called") == []
+
+
+def test_what_no_rule_covers_any_more_stays_held_until_one_does(world: World) -> None:
+    gate, _ = asked_of_two(world)
+    world.publish(OTHERS)
+    world.decide(gate, world.carol)
+    world.settle()
+    assert said_of(gate) == ("open", "held")
+    assert "No rule of the policy" in Step.objects.get(pk=gate.step_id).held_because
+    world.publish(asking(1))
+    world.settle()
+    assert said_of(gate) == ("approved", "succeeded")
+
+
+def test_the_executor_does_not_send_what_the_policy_blocks_since_it_was_cleared(
+    world: World,
+) -> None:
+    gate, _ = asked_of_two(world)
+    world.decide(gate, world.carol)
+    world.keep_gates()
+    assert said_of(gate) == ("approved", "ready")
+    world.publish(BLOCK)
+    world.settle()
+    error = Step.objects.get(pk=gate.step_id).error
+    assert "The policy blocks it since:" in error["message"]
     assert ledger("pay-called") == []
