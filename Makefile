@@ -42,9 +42,10 @@ test: $(DEV) browser lint ## All checks and the whole suite, browser included
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ROOMS:%=tests/%)
 	exec $(BIN)/python -m pytest $(PROCESSES:%=tests/%)
 
-bench: $(DEV) ## Measure steps and parked runs beside the floor; ten minutes of a quiet machine
+bench: $(DEV) ## Measure steps, parked runs and gates beside the floor; 15 minutes of a quiet machine
 	@$(BIN)/python -m tests.bench.steps
 	$(BIN)/python -m tests.bench.parked
+	$(BIN)/python -m tests.bench.gates
 
 storm: $(DEV) ## Kill, freeze and cut off everything for MINUTES=5, and look what is left (SEED=)
 	@exec $(BIN)/python -m tests.storm --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))

@@ -44,6 +44,12 @@ LINE = """
     )
 """
 """A run and all that it came from: by fork, by its parent, by continuing."""
+FOUND = """
+    EXISTS (SELECT FROM runs_run own WHERE own.id = {run} AND (
+        own.requested_by_id = {whom}
+        OR num_nonnulls(own.forked_from_id, own.parent_id, own.continued_from_id) > 0
+        AND EXISTS ({line} SELECT FROM line WHERE requested_by_id = {whom})))
+"""
 
 
 def fork(*, run: Run, at: int, requested_by: Any, input: dict[str, Any] | None = None) -> Run:
@@ -88,7 +94,10 @@ def requesters_of(run_id: UUID) -> set[int]:
 
 
 class RequestedBy(Func):
-    """Whether a person is one of `requesters_of` the run in a column, for the rows of a list."""
+    """Whether a person is one of `requesters_of` the run in a column, for the rows of a list.
+
+    Most runs came from no other, and theirs is one row to read: only the rest are followed.
+    """
 
     output_field = BooleanField()
 
@@ -101,8 +110,8 @@ class RequestedBy(Func):
         column, person = self.get_source_expressions()
         run, of_run = compiler.compile(column)
         whom, of_person = compiler.compile(person)
-        found = f"{LINE.format(run=run)} SELECT FROM line WHERE requested_by_id = {whom}"
-        return f"EXISTS ({found})", (*of_run, *of_person)
+        found = FOUND.format(line=LINE.format(run="own.id"), run=run, whom=whom)
+        return found, (*of_run, *of_person, *of_person)
 
 
 def check(*, run: Run, at: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -109,7 +110,8 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "person": person,
         "roles": sorted(roles_of(person)),
         "navigation": _places(person, SECTIONS.get(current, current)),
-        "open_for_me": count_for(person),
+        # Counted where it is shown, which is not in every part of a page.
+        "open_for_me": cache(lambda: count_for(person)),
         "may_start": may(person, "runs.start"),
         "may_steer": may(person, "runs.cancel"),
         "may_decide": may(person, "gates.decide"),

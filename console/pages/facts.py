@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from approvals import asking, counting
+from approvals import asking, counting, quorum
 from approvals.eligibility import why_not
 from approvals.envelope import phrase
 from approvals.gates import envelope_of
@@ -29,8 +29,8 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
     envelope = envelope_of(gate)
     money = envelope["money"] or {}
     decisions = sorted(gate.decisions.all(), key=lambda d: d.decided_at)
-    approvals = len(counting.voices_of(gate))
-    left = _left(gate)
+    voices = list(counting.voices_of(gate).values())
+    left = _left(gate, voices)
     amount = (
         words.money(money["amount_minor"], money["currency"], money["exponent"]) if money else ""
     )
@@ -44,7 +44,7 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
         "title": f"{amount} to {money['payee_name'] or money['payee']}" if money else gate.tool,
         "tool": envelope["tool"],
         "quorum": gate.quorum,
-        "approvals": approvals,
+        "approvals": len(voices),
         "decisions": decisions,
         "policy_words": policy_words(gate, envelope),
         "who_words": who_words(gate),
@@ -120,9 +120,9 @@ def who_words(gate: Gate) -> str:
     return f"{joined} must approve. Whoever asked for it does not count."
 
 
-def _left(gate: Gate) -> int:
+def _left(gate: Gate, voices: list[quorum.Voice]) -> int:
     """How many more people must approve before it is enough."""
-    have, _, need = counting.shortage_of(gate).partition("/")
+    have, _, need = quorum.shortage(gate.needs, voices).partition("/")
     return int(need) - int(have) if need else 0
 
 

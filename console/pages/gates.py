@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from console.pages.facts import facts_of
 from console.pages.faults import focus_first
 from console.pages.guard import is_fragment, page, person_of
 from console.pages.history import told_of
-from console.pages.inbox import find_requests, further, tabs_of
+from console.pages.inbox import find_open, find_requests, further, tabs_of
 from console.pages.pace import too_fast
 from console.pages.paging import first_page, next_page
 from console.pages.passkeys import sign_context, signed_of
@@ -76,8 +77,9 @@ def inbox(request: HttpRequest) -> HttpResponse:
     if request.GET.get("part") == "count":
         return render(request, "approvals/_count.html")
     asked = read_asked(person, request.GET.dict())
-    page = find_requests(person, asked, request.GET.get("cursor", ""))
-    tabs = tabs_of(person, asked)
+    found = find_open(person, asked)
+    page = find_requests(person, asked, found, request.GET.get("cursor", ""))
+    tabs = tabs_of(person, asked, found)
     context = {
         "asked": asked,
         "view": asked.view,
@@ -101,7 +103,7 @@ def gate(request: HttpRequest, id: UUID) -> HttpResponse:
     part = GATE_PARTS.get(request.GET.get("part", ""))
     if part and is_fragment(request):
         return render(request, part, {"gate": found, "facts": facts_of(found, person)})
-    return show(request, found, next_gate=next_for(person))
+    return show(request, found, next_gate=cache(lambda: next_for(person)))
 
 
 def show(

@@ -14,12 +14,20 @@ from typing import Any
 from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 
-from approvals.eligibility import is_asked, is_live
+from approvals.eligibility import is_live
 from approvals.models import Gate, Reviewer
 from console import access
 from console.access import Page
 from console.models import User
-from console.pages.requests import annotated, count_words, counted, matching, with_rows
+from console.pages.requests import (
+    annotated,
+    asks,
+    count_for,
+    count_words,
+    counted,
+    matching,
+    with_rows,
+)
 from console.pages.views import SORTS, VIEWS, Asked, View, views_of
 from console.roles import may
 
@@ -29,6 +37,8 @@ STAYS_GREY = timedelta(seconds=90)
 """How long a request that was closed keeps its place, so that no row moves underhand."""
 SHOWN_GREY = 50
 """How many of those one page shows."""
+FEW = 200
+"""How many requests a search may find to be known by their ids."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,18 +49,37 @@ class Tab:
     is_current: bool
 
 
-def tabs_of(person: User, asked: Asked) -> list[Tab]:
-    """The views of this person. Open requests are counted, of what is sought; closed ones
-    become ever more, so they are not."""
+def find_open(person: User, asked: Asked) -> QuerySet[Gate]:
+    """The open requests that are sought, for the page and for the counts of all tabs.
+
+    Where few are, they are found once and known by their ids from then on: to look for words in
+    ten thousand rows is most of what a search costs.
+    """
+    rows = _sought(person, asked).filter(is_live())
+    if not asked.q:
+        return rows
+    ids = list(rows.order_by().values_list("pk", flat=True)[: FEW + 1])
+    return rows if len(ids) > FEW else access.gates_of(person).filter(is_live(), pk__in=ids)
+
+
+def tabs_of(person: User, asked: Asked, among: QuerySet[Gate]) -> list[Tab]:
+    """The views of this person. Open requests are counted, `among` those that `find_open` gave;
+    closed ones become ever more, so they are not."""
     return [
         Tab(
             view=VIEWS[name],
             address=asked.address(name),
-            count=count_words(counted(_open(person, asked, name))) if VIEWS[name].is_open else "",
+            count=_count(person, asked, name, among) if VIEWS[name].is_open else "",
             is_current=name == asked.view.name,
         )
         for name in views_of(person)
     ]
+
+
+def _count(person: User, asked: Asked, view: str, among: QuerySet[Gate]) -> str:
+    if view == "mine" and not asked.is_filtered:
+        return count_words(count_for(person))
+    return count_words(counted(among.filter(_belongs(person, view))))
 
 
 def further(asked: Asked, tabs: Sequence[Tab]) -> Tab | None:
@@ -59,17 +88,27 @@ def further(asked: Asked, tabs: Sequence[Tab]) -> Tab | None:
     return next((tab for tab in tabs if tab.view.name == wanted and not tab.is_current), None)
 
 
-def find_requests(person: User, asked: Asked, cursor: str) -> Page[Gate]:
-    """One page of a view; each gate carries what `annotated` says of it."""
+def find_requests(person: User, asked: Asked, among: QuerySet[Gate], cursor: str) -> Page[Gate]:
+    """One page of a view; each gate carries what `annotated` says of it. Open ones are `among`
+    those that `find_open` gave."""
     if asked.view.name == "decided":
         return _decided(person, asked, cursor)
     if asked.view.name == "closed":
-        rows, order = with_rows(_closed(person, asked), person), "-closed_at"
+        rows, order = _closed(person, asked), "-closed_at"
     else:
-        rows, order = with_rows(_open(person, asked, asked.view.name), person), SORTS[asked.sort]
-    page = access.page_of(rows, order, cursor=cursor)
+        rows, order = among.filter(_belongs(person, asked.view.name)), SORTS[asked.sort]
+    page = _joined(access.page_of(rows.only("pk", order.lstrip("-")), order, cursor=cursor), person)
     grey = _grey(person, asked, order, cursor) if asked.view.is_open else []
     items = annotated(_in_place(page, grey, order), person, _groups(person, asked))
+    return Page(items=items, next_cursor=page.next_cursor)
+
+
+def _joined(page: Page[Gate], person: User) -> Page[Gate]:
+    """The page's gates with their steps, runs and people, which are looked up for these alone:
+    PostgreSQL would read whole tables to join what it does not know to be so few."""
+    wanted = access.gates_of(person).filter(pk__in=[gate.pk for gate in page.items])
+    known = {gate.pk: gate for gate in with_rows(wanted, person)}
+    items = [known[gate.pk] for gate in page.items]
     return Page(items=items, next_cursor=page.next_cursor)
 
 
@@ -80,10 +119,6 @@ def _grey(person: User, asked: Asked, order: str, cursor: str) -> list[Gate]:
     return list(access.rows_after(lately, order, cursor)[:SHOWN_GREY])
 
 
-def _open(person: User, asked: Asked, view: str) -> QuerySet[Gate]:
-    return _sought(person, asked).filter(is_live() & _belongs(person, view))
-
-
 def _closed(person: User, asked: Asked) -> QuerySet[Gate]:
     gates = _sought(person, asked).exclude(status=Gate.Status.OPEN)
     return gates.filter(closed_at__isnull=False)
@@ -91,9 +126,9 @@ def _closed(person: User, asked: Asked) -> QuerySet[Gate]:
 
 def _belongs(person: User, view: str) -> Q:
     if view == "mine":
-        return is_asked(person)
+        return asks(person)
     if view == "waiting":
-        return ~is_asked(person)
+        return ~asks(person)
     if view == "expiring":
         return Q(expires_at__lte=Now() + EXPIRING)
     return Q()

@@ -30,7 +30,8 @@ Row = TypeVar("Row", bound=Model)
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
-    """The requests that expire first, for who decides or for who looks on; and how many."""
+    """The requests that expire first, for who decides or for who looks on; how many; and how
+    many wait on others where none does on this person."""
 
     gates: Sequence[Gate]
     count: int
@@ -40,18 +41,35 @@ class Waiting:
 def find_waiting(person: User, *, limit: int) -> Waiting:
     """What waits for this person; for who does not decide, what waits for reviewers."""
     open_gates = access.gates_of(person).filter(is_live())
-    asked = may(person, "gates.decide")
-    others = open_gates.filter(~is_asked(person)) if asked else open_gates
-    shown = open_gates.filter(is_asked(person)) if asked else open_gates
+    decides = may(person, "gates.decide")
+    shown = _mine(person) if decides else open_gates
     first = with_rows(shown, person).order_by("expires_at", "id")[:limit]
+    count = count_for(person) if decides else counted(open_gates)
     return Waiting(
-        gates=annotated(first, person), count=counted(shown), others_count=counted(others)
+        gates=annotated(first, person),
+        count=count,
+        # Told only where nothing waits for this person themself.
+        others_count=0 if count else counted(open_gates),
     )
 
 
 def count_for(person: User) -> int:
-    """How many open requests this person may decide now, so far as they are counted."""
-    return counted(_mine(person)) if may(person, "gates.decide") else 0
+    """How many open requests this person may decide now, so far as they are counted; once for
+    each instance (that is, once a request), for more than one part of a page may say it."""
+    if not may(person, "gates.decide"):
+        return 0
+    known = person.__dict__.get("_placet_count")
+    if known is None:
+        known = person.__dict__["_placet_count"] = counted(_mine(person))
+    return int(known)
+
+
+def asks(person: User) -> Q:
+    """`is_asked` of this person, whose groups and roles are read once for each instance."""
+    known: Q | None = person.__dict__.get("_placet_asked")
+    if known is None:
+        known = person.__dict__["_placet_asked"] = is_asked(person)
+    return known
 
 
 def next_for(person: User) -> Gate | None:
@@ -72,7 +90,7 @@ def count_words(count: int) -> str:
 
 
 def _mine(person: User) -> QuerySet[Gate]:
-    return access.gates_of(person).filter(is_live() & is_asked(person))
+    return access.gates_of(person).filter(is_live() & asks(person))
 
 
 def annotated(
@@ -116,8 +134,9 @@ def matching(rows: QuerySet[Row], *, query: str, tool: str, gate: str = "") -> Q
         rows = rows.filter(Q(**{f"{gate}tool": tool}))
     if not query:
         return rows
-    places = ("payee", "payee_name", "tool", "requester__username")
-    sought = Q()
-    for place in places:
+    # By their ids: a join would look for the words only after everything else has been asked.
+    requesters = User.objects.filter(username__icontains=query).values("pk")
+    sought = Q(**{f"{gate}requester__in": requesters})
+    for place in ("payee", "payee_name", "tool"):
         sought |= Q(**{f"{gate}{place}__icontains": query})
     return rows.filter(sought)
