@@ -29,7 +29,7 @@ from approvals.errors import (
     TooLate,
     TooSoon,
 )
-from approvals.models import ClearanceUse, Decision, Gate, Revocation, SealKey, Viewing
+from approvals.models import Batch, ClearanceUse, Decision, Gate, Revocation, SealKey, Viewing
 from approvals.seals import seal as sealed
 from approvals.seals import words
 from approvals.signing import Signed
@@ -56,12 +56,14 @@ def decide(
     digest: str,
     typed_fact: str = "",
     signed: Signed | None = None,
+    batch: Batch | None = None,
 ) -> Decision:
     """Records a person's verdict over the digest that they saw (64 hex digits).
 
     `typed_fact` is what the tier has the person type (see `approvals.typed`); `signed` is what a
-    key of theirs answered: above the tier `confirm` an approval needs it. The same verdict of
-    the same person again returns the decision that stands. Raises a `DecisionRefused` with a
+    key of theirs answered: above the tier `confirm` an approval needs it. `batch` is the list that
+    the person confirmed, of which this is one (see `approvals.batches`). The same verdict of the
+    same person again returns the decision that stands. Raises a `DecisionRefused` with a
     sentence; then nothing was recorded.
     """
     reason = reason.strip()
@@ -97,7 +99,7 @@ def decide(
             principal=principal,
             reason=reason,
             fact=fact,
-            kept=signing.kept(signed, key),
+            kept=signing.kept(signed, key) | {"batch": batch},
         )
         seq = journal.append(
             gate.run_id,
@@ -108,6 +110,7 @@ def decide(
                 "digest": digest,
                 "reason": reason,
                 "method": decision.method,
+                **({"batch": str(batch.pk)} if batch else {}),
             },
             position=gate.step.position,
             actor=person.get_username(),

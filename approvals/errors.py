@@ -51,6 +51,10 @@ class TooFast(DecisionRefused):
     """The person has approved too many requests in too short a time to have read them."""
 
 
+class BatchRefused(DecisionRefused):
+    """These requests cannot be decided at once, or not by this confirmation."""
+
+
 class TooLate(DecisionRefused):
     """The step was claimed before the approval was taken back."""
 

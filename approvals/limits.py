@@ -162,6 +162,9 @@ RATE_APPROVALS = 12
 RATE_SECONDS = 5 * 60
 """The time over which the approvals of one person are counted."""
 
+MAX_BATCH = 10
+"""Requests of the lowest tier that one person decides at once; fewer than `RATE_APPROVALS`."""
+
 FAST_SECONDS = 5
 """An approval that came sooner after its request was first looked at is a fast one."""
 

@@ -41,7 +41,16 @@ class Pace:
     @property
     def free_at(self) -> datetime:
         """From when one more approval is taken without a recap."""
-        return self.approvals[limits.RATE_APPROVALS - 1].decided_at + WINDOW
+        return self.free_for(1)
+
+    @property
+    def left(self) -> int:
+        """How many more approvals are taken now."""
+        return limits.RATE_APPROVALS - len(self.approvals)
+
+    def free_for(self, more: int) -> datetime:
+        """From when so many more approvals are taken without a recap, if they are not now."""
+        return self.approvals[limits.RATE_APPROVALS - more].decided_at + WINDOW
 
     @property
     def sums(self) -> dict[str, int]:
@@ -65,21 +74,33 @@ def pace_of(person: Any) -> Pace:
     return Pace(approvals=list(newest.order_by("-decided_at", "-id")[: limits.RATE_APPROVALS]))
 
 
-def check(person: Any) -> None:
-    """Raises `TooFast` with what the person approved, and from when they can go on.
+def check(person: Any, *, more: int = 1) -> None:
+    """Raises `TooFast` with what the person approved, and from when so many more go through.
 
     Within a transaction: until it ends, no other approval of the person is taken.
     """
+    lock(person)
+    pace = pace_of(person)
+    if more > pace.left:
+        raise TooFast(
+            f"{in_words(pace)} {_way_on(pace)}, or wait until"
+            f" {pace.free_for(more):%H:%M:%S} UTC. Nothing was recorded."
+        )
+
+
+def lock(person: Any) -> None:
+    """Within a transaction: until it ends, no other approval of the person is taken."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtext('placet.pace'), hashtext(%s))", [str(person.pk)]
         )
-    pace = pace_of(person)
+
+
+def _way_on(pace: Pace) -> str:
+    """How to go on at once: with a recap where one is due, and else with fewer requests."""
     if pace.is_too_fast:
-        raise TooFast(
-            f"{in_words(pace)} Look over them to go on now, or wait until"
-            f" {pace.free_at:%H:%M:%S} UTC. Nothing was recorded."
-        )
+        return "Look over them to go on now"
+    return f"Select {pace.left} at most to go on now"
 
 
 def in_words(pace: Pace) -> str:

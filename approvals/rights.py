@@ -15,6 +15,7 @@ APPEND_ONLY = [
     "approvals_breakglassreview",
     *("approvals_notice", "approvals_comment"),
     "approvals_recap",
+    "approvals_batch",
 ]
 
 _READ = {
@@ -43,6 +44,7 @@ _READ = {
         "approvals_comment",
         "approvals_recap",
         "approvals_secondlook",
+        "approvals_batch",
     )
 }
 
@@ -53,7 +55,7 @@ GRANTS: Grants = {
             "SELECT",
             "INSERT (id, tenant, gate_id, person_id, on_behalf_of_id, verdict, reason, typed,"
             " digest, method, seal, key_id, client_data, authenticator_data, signature, decided_at,"
-            " writer)",
+            " writer, batch_id)",
         ],
         "approvals_revocation": [
             "SELECT",
@@ -71,6 +73,7 @@ GRANTS: Grants = {
         "approvals_delegation": ["SELECT", "INSERT", "UPDATE (revoked_at)"],
         "approvals_comment": ["SELECT", "INSERT"],
         "approvals_recap": ["SELECT", "INSERT"],
+        "approvals_batch": ["SELECT", "INSERT"],
         "approvals_secondlook": [
             "SELECT",
             "UPDATE (looked_by_id, verdict, note, seal, looked_at)",

@@ -108,6 +108,7 @@ def access_gate_by_id(person: User, id: uuid.UUID | str, *, right: str = "gates.
             "decisions__person",
             "decisions__on_behalf_of",
             "decisions__revocation",
+            "decisions__batch",
             "comments__person",
         ),
         person,

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.http import HttpRequest
 
 from approvals.decisions import decide, look, revoke
-from approvals.models import Decision, Revocation
+from approvals.models import Batch, Decision, Revocation
 from approvals.signing import Signed
 from console import access, audit
 from console.models import User
@@ -250,12 +250,13 @@ def decide_at_gate(
     digest: str,
     typed: str = "",
     signed: Signed | None = None,
+    batch: Batch | None = None,
     request: HttpRequest | None = None,
 ) -> Decision:
     """Record this person's verdict over the digest that they saw, given in hexadecimal.
 
     `signed` is what a key of theirs answered, and `typed` the fact that they typed, where the
-    gate's tier asks for them.
+    gate's tier asks for them; `batch` is the list that was confirmed, see `console.batching`.
     Raises `access.Forbidden`, `access.NotFound` and `approvals.errors.DecisionRefused`.
     """
     gate = access.access_gate_by_id(person, gate_id, right="gates.decide")
@@ -275,6 +276,7 @@ def decide_at_gate(
             digest=digest,
             typed_fact=typed,
             signed=signed,
+            batch=batch,
         )
         if not was_decided:
             audit.record(
@@ -290,6 +292,7 @@ def decide_at_gate(
                     "payee_name": gate.payee_name,
                     "digest": digest,
                     "run": str(gate.run_id),
+                    **({"batch": str(batch.pk), "of": batch.size} if batch else {}),
                 },
                 request=request,
             )

@@ -9,6 +9,7 @@ from console import health
 from console.api.api import api
 from console.pages import (
     audit,
+    batches,
     breakglass,
     bulk,
     changes,
@@ -39,6 +40,8 @@ from console.pages import (
 urlpatterns = [
     path("", home.home, name="home"),
     path("inbox/", gates.inbox, name="inbox"),
+    path("batches/", batches.decide, name="batch-decide"),
+    path("batches/<uuid:id>/", batches.batch, name="batch"),
     path("gates/<uuid:id>/", gates.gate, name="gate"),
     path("gates/<uuid:id>/decide/", gates.decide, name="gate-decide"),
     path("gates/<uuid:id>/look/", gates.look, name="gate-look"),

@@ -4,6 +4,7 @@ Decisions, clearances and their uses are append-only; what may be written at all
 once more by triggers in the database (see `approvals.locks`).
 """
 
+from approvals.models.batches import Batch
 from approvals.models.breakglass import BreakGlass, BreakGlassConfirmation, BreakGlassReview
 from approvals.models.changes import Change, ChangeVoice
 from approvals.models.clearances import Clearance, ClearanceUse
@@ -17,6 +18,7 @@ from approvals.models.policies import Policy, Reviewer
 from approvals.models.secondlooks import Recap, SecondLook
 
 __all__ = [
+    "Batch",
     "BreakGlass",
     "BreakGlassConfirmation",
     "BreakGlassReview",

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from approvals.models.batches import Batch
 from approvals.models.gates import Gate
 from approvals.models.keys import Key
 from runs.models import new_id
@@ -40,6 +41,13 @@ class Decision(models.Model):
     reason = models.CharField(max_length=1000, default="")
     typed = models.CharField(
         max_length=128, db_default="", help_text="the fact that the tier had the person type"
+    )
+    batch = models.ForeignKey(
+        Batch,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="decisions",
+        help_text="the list of requests that the person confirmed at once, if it was one",
     )
     digest = models.BinaryField()
     method = models.CharField(max_length=16, choices=Method, default=Method.CONFIRM)

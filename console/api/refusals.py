@@ -47,6 +47,7 @@ _ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
     (approvals.DigestMismatch, 409, "digest-mismatch", "/digest"),
     (approvals.ReasonRequired, 422, "reason-required", "/reason"),
     (approvals.SignatureRefused, 409, "signature-refused", "/signed"),
+    (approvals.BatchRefused, 409, "batch-refused", ""),
     (approvals.TooFast, 409, "too-fast", ""),
     (approvals.DecisionRefused, 409, "decision-refused", ""),
     (approvals.CommentRefused, 422, "comment-refused", "/text"),

@@ -22,6 +22,7 @@ ABOUT = {
     "signal_sent": "run",
     "decided": "gate",
     "second_look_taken": "gate",
+    "batch_confirmed": "batch",
     "schedule_created": "schedule",
     "schedule_changed": "schedule",
     "schedule_paused": "schedule",
@@ -66,7 +67,8 @@ def _decided(entry: AuditEntry) -> str:
     if entry.action != "decided" or "amount_minor" not in detail:
         return ""
     paid = money(detail["amount_minor"], detail["currency"])
-    return f"{VERDICTS[detail['verdict']].word} {paid} to {detail['payee_name'] or detail['payee']}"
+    told = f"{VERDICTS[detail['verdict']].word} {paid} to {detail['payee_name'] or detail['payee']}"
+    return f"{told}, in a batch of {detail['of']}" if "batch" in detail else told
 
 
 def _address(entry: AuditEntry) -> str:

@@ -37,6 +37,8 @@ SECTIONS = {
     "gate-decide": "inbox",
     "gate-take-back": "inbox",
     "gate-comment": "inbox",
+    "batch-decide": "inbox",
+    "batch": "inbox",
     "pace": "inbox",
     "second-looks": "freezes",
     "second-look": "freezes",

@@ -14,8 +14,10 @@ from django.shortcuts import redirect, render
 from approvals.errors import DecisionRefused, TooFast
 from approvals.freezes import why_frozen
 from approvals.history import history_of
+from approvals.limits import MAX_BATCH
 from approvals.models import Gate
 from console import access, deeds
+from console.pages.batches import mark_selectable
 from console.pages.facts import facts_of
 from console.pages.faults import focus_first
 from console.pages.guard import is_fragment, page, person_of
@@ -80,11 +82,14 @@ def inbox(request: HttpRequest) -> HttpResponse:
     found = find_open(person, asked)
     page = find_requests(person, asked, found, request.GET.get("cursor", ""))
     tabs = tabs_of(person, asked, found)
+    mark_selectable(person, asked.view, page.items)
     context = {
         "asked": asked,
         "view": asked.view,
         "page": page,
         "tabs": tabs,
+        "may_select": any(gate.is_selectable for gate in page.items),  # type: ignore[attr-defined]
+        "most": MAX_BATCH,
         "further": further(asked, tabs),
         "unsought": asked.address(asked.view.name, is_filtered=False),
         "tools": access.tools_of(person),

@@ -261,6 +261,7 @@ ACTIONS = {
     "schedule_triggered": "Started a schedule's run now",
     "schedule_backfilled": "Asked for missed runs",
     "decided": "Decided",
+    "batch_confirmed": "Confirmed several at once",
     "approval_revoked": "Took an approval back",
     "commented": "Commented",
     "channel_added": "Added a channel",

@@ -1,10 +1,10 @@
 // Keyboard: j and k walk through the rows of a page's lists, Enter opens one (they are links),
-// "/" goes to the search, "?" shows the keys, "g" and a letter go to a page, "x" marks a request.
-// Nothing here decides anything: a mark is only seen, by this window, until it is closed.
+// "/" goes to the search, "?" shows the keys, "g" and a letter go to a page, "x" selects a request.
+// Nothing here decides anything.
+
+import { mark } from "./select.js";
 
 const CHORD_MS = 1200;
-const MARKS = "marks";
-const MAX_MARKS = 500;
 let chordUntil = 0;
 
 const rows = () => [...document.querySelectorAll("[data-list] [data-row]")];
@@ -12,30 +12,10 @@ const rows = () => [...document.querySelectorAll("[data-list] [data-row]")];
 function walk(step) {
   const all = rows();
   if (!all.length) return;
-  const at = all.indexOf(document.activeElement);
+  const line = document.activeElement?.closest("tr");
+  const at = all.findIndex((row) => row === document.activeElement || line?.contains(row));
   const next = at < 0 ? (step > 0 ? 0 : all.length - 1) : at + step;
   all[Math.min(Math.max(next, 0), all.length - 1)].focus();
-}
-
-const marks = () => new Set(JSON.parse(sessionStorage.getItem(MARKS) ?? "[]"));
-
-function showMarks() {
-  const marked = marks();
-  for (const row of document.querySelectorAll("[data-marks] tr[id]")) {
-    row.toggleAttribute("data-marked", marked.has(row.id));
-  }
-}
-
-function mark() {
-  const row = document.activeElement?.closest("[data-marks] tr[id]");
-  if (!row) return;
-  const marked = marks();
-  const isMarked = !marked.delete(row.id);
-  if (isMarked) marked.add(row.id);
-  sessionStorage.setItem(MARKS, JSON.stringify([...marked].slice(-MAX_MARKS)));
-  showMarks();
-  const said = document.getElementById("announcements");
-  if (said) said.textContent = isMarked ? "Marked. Nothing was decided." : "No longer marked.";
 }
 
 const actions = {
@@ -48,7 +28,7 @@ const actions = {
 };
 
 function isTyping(target) {
-  return target.closest("input, textarea, select, dialog[open], [contenteditable]");
+  return target.closest("input:not([data-select]), textarea, select, dialog[open], [contenteditable]");
 }
 
 document.addEventListener("keydown", (event) => {
@@ -78,9 +58,6 @@ for (const button of document.querySelectorAll("[data-open-dialog]")) {
 }
 
 for (const note of document.querySelectorAll("[data-needs-keys]")) note.hidden = false;
-
-showMarks();
-document.addEventListener("htmx:afterSwap", showMarks);
 
 // The account menu closes like a menu.
 const account = document.getElementById("account");

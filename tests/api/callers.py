@@ -12,7 +12,7 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
-from approvals.models import Decision, Gate
+from approvals.models import Batch, Decision, Gate
 from console.models import ApiToken, AuditEntry, IdempotentRequest, User
 from console.roles import set_roles
 from console.tokens import SCOPES, create_token
@@ -20,7 +20,7 @@ from runs.models import Event, Run, Step
 from tests.harness import PASSWORD, as_role
 
 ABSENT = "0193d1a0-0000-7000-8000-000000000000"
-STATE = (Run, Step, Event, Gate, Decision, AuditEntry, IdempotentRequest, ApiToken)
+STATE = (Run, Step, Event, Gate, Decision, Batch, AuditEntry, IdempotentRequest, ApiToken)
 
 
 def make_person(username: str, *roles: str, tenant: str) -> User:

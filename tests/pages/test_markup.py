@@ -39,6 +39,7 @@ def gate(world: World, gate: Gate) -> Gate:
     visitors.make_schedule(world)
     visitors.make_safeguards(world)
     visitors.make_look(gate)
+    visitors.make_batch(world, gate)
     return gate
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from approvals.models import Channel, Gate, SecondLook
+from approvals.models import Batch, Channel, Gate, SecondLook
 from runs.models import Schedule, Step
 from tests.harness import World
 from tests.pages import visitors
@@ -37,6 +37,8 @@ CONFIRMED = {"confirmed": "yes"}
 TABLE: dict[tuple[str, str], Expected] = {
     ("home", "GET"): Expected(may=EVERYBODY),
     ("inbox", "GET"): Expected(may=EVERYBODY),
+    ("batch-decide", "POST"): Expected(may=frozenset({"reviewer"}), answer=302),
+    ("batch", "GET"): Expected(may=EVERYBODY, arguments="batch"),
     ("gate", "GET"): Expected(may=EVERYBODY, arguments="gate"),
     ("gate-decide", "POST"): Expected(may=frozenset({"reviewer"}), arguments="gate", answer=422),
     ("gate-look", "POST"): Expected(may=frozenset({"reviewer"}), arguments="gate", answer=204),
@@ -148,6 +150,7 @@ def address(name: str, gate: Gate) -> str:
         step = Step.objects.get(tenant=gate.tenant, kind="ask")
         return reverse(name, args=[step.run_id, step.position])
     ids: dict[str, list[Any]] = {"gate": [gate.id], "run": [gate.run_id], "": []}
+    ids["batch"] = list(Batch.objects.filter(gates=[gate.id]).values_list("pk", flat=True))
     ids["version"] = [gate.policy.number]
     ids["step"] = [gate.run_id, gate.step.position]
     ids["look"] = list(SecondLook.objects.filter(gate=gate).values_list("pk", flat=True))
@@ -175,6 +178,7 @@ OF_ONE = [
     *("schedule", "schedule-edit", "schedule-turn", "schedule-backfill"),
     *("change", "freeze-thaw", "breakglass-confirm", "breakglass-review", "delegation-revoke"),
     "second-look",
+    "batch",
 ]
 
 
@@ -191,6 +195,7 @@ def gate(world: World, gate: Gate) -> Gate:
     visitors.make_safeguards(world)
     visitors.make_channel(world)
     visitors.make_look(gate)
+    visitors.make_batch(world, gate)
     return gate
 
 

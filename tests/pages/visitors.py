@@ -12,8 +12,9 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from approvals import breakglass, changes, delegations, freezes, groups
+from approvals import batches, breakglass, changes, delegations, freezes, groups
 from approvals.models import (
+    Batch,
     BreakGlass,
     BreakGlassConfirmation,
     BreakGlassReview,
@@ -35,7 +36,7 @@ from approvals.models import (
 from console.models import AuditEntry, User
 from console.roles import set_roles
 from credentials.models import Lease, Scope, Secret
-from runs.models import Event, Run, Schedule, Settlement, Signal, Step
+from runs.models import Event, Run, Schedule, Settlement, Signal, Step, new_id
 from runs.schedules import create_schedule
 from tests.harness import PASSWORD, World, as_role
 
@@ -43,7 +44,7 @@ ABSENT = "0193d1a0-0000-7000-8000-000000000000"
 STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement,
          Signal, Schedule, Change, ChangeVoice, Freeze, Reviewer, BreakGlass,
          BreakGlassConfirmation, BreakGlassReview, Delegation, KeyRequest, KeyRevocation,
-         Channel, Comment, Notice, Recap, SecondLook)  # fmt: skip
+         Channel, Comment, Notice, Recap, SecondLook, Batch)  # fmt: skip
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
@@ -157,6 +158,17 @@ def make_look(gate: Gate) -> SecondLook:
         superuser.execute("SET LOCAL session_replication_role = replica")
         look.save(force_insert=True)
     return look
+
+
+def make_batch(world: World, gate: Gate) -> Batch:
+    """That Bob confirmed a list of this one request, without any decision yet."""
+    item = batches.Item(gate_id=gate.pk, digest=bytes(gate.digest).hex())
+    with as_role("placet_web"):
+        made, _ = batches.begin(
+            id=new_id(), tenant=world.tenant, person=world.bob, verdict="approve", reason="",
+            items=[item],
+        )  # fmt: skip
+    return made
 
 
 def written() -> dict[str, int]:
