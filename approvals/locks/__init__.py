@@ -10,6 +10,7 @@ from __future__ import annotations
 from approvals.locks.clearances import CLEARANCE, SPEND
 from approvals.locks.decisions import DECISION, REVOCATION
 from approvals.locks.gates import GATE, POLICY
+from approvals.locks.glasskeys import GLASSKEYS, GLASSKEYS_UNDO
 from approvals.locks.keys import KEYS, KEYS_UNDO
 from approvals.locks.notices import NOTICE, NOTICE_UNDO
 from approvals.locks.safeguards import SAFEGUARDS, SAFEGUARDS_UNDO
@@ -20,6 +21,8 @@ from runs.guards import append_only
 
 __all__ = [
     "FUNCTIONS",
+    "GLASSKEYS",
+    "GLASSKEYS_UNDO",
     "KEYS",
     "KEYS_UNDO",
     "LATER",
@@ -78,4 +81,5 @@ FUNCTIONS = (
     + SAFEGUARDS
     + NOTICE
     + SECONDLOOKS
+    + GLASSKEYS
 )

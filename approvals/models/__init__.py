@@ -4,7 +4,12 @@ Decisions, clearances and their uses are append-only; what may be written at all
 once more by triggers in the database (see `approvals.locks`).
 """
 
-from approvals.models.breakglass import BreakGlass, BreakGlassConfirmation, BreakGlassReview
+from approvals.models.breakglass import (
+    BreakGlass,
+    BreakGlassConfirmation,
+    BreakGlassProof,
+    BreakGlassReview,
+)
 from approvals.models.changes import Change, ChangeVoice
 from approvals.models.clearances import Clearance, ClearanceUse
 from approvals.models.decisions import Decision, Revocation, SealKey
@@ -19,6 +24,7 @@ from approvals.models.secondlooks import Recap, SecondLook
 __all__ = [
     "BreakGlass",
     "BreakGlassConfirmation",
+    "BreakGlassProof",
     "BreakGlassReview",
     "Change",
     "ChangeVoice",
