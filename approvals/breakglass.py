@@ -1,7 +1,8 @@
 """Breaking the glass: for an hour at most, two people count as eligible where they are not.
 
 It never lowers how many must agree, and never lets a requester decide. One opens it, a second
-human confirms it, and somebody else says afterwards what they found: until then nobody of the
+human confirms it, each with a key of theirs (`glasskeys`), and the gatekeeper verifies both
+before it is broken. Somebody else says afterwards what they found: until then nobody of the
 tenant breaks it again.
 """
 
@@ -11,12 +12,20 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from approvals import limits, people
+from approvals import glasskeys, limits, people
 from approvals.errors import BreakGlassRefused
-from approvals.models import BreakGlass, BreakGlassConfirmation, BreakGlassReview
+from approvals.models import (
+    BreakGlass,
+    BreakGlassConfirmation,
+    BreakGlassReview,
+    KeyRevocation,
+)
 from approvals.seals import seal, words
+from approvals.signing import Signed
+from runs import dispatch
 from runs.clock import database_now
 from runs.models import new_id
 
@@ -25,27 +34,70 @@ MAY_REVIEW = (people.REVIEWER, people.AUDITOR, people.ADMIN)
 
 
 def open_glass(
-    *, tenant: str, person: Any, scope: str, subject: str = "", minutes: int, reason: str
+    *,
+    tenant: str,
+    person: Any,
+    scope: str,
+    subject: str = "",
+    minutes: int,
+    reason: str,
+    id: UUID | None = None,
+    signed: Signed | None = None,
 ) -> BreakGlass:
-    """Asks for it; nothing is open until `confirm`. Raises `BreakGlassRefused`, `ReasonMissing`."""
+    """Asks for it; nothing is open until `confirm`, and until the gatekeeper has verified both.
+
+    `signed` is what a key of this person's answered to `glasskeys.opening_challenge` of `asked`;
+    its id, which is signed with the rest, was made a moment ago. Raises `BreakGlassRefused`,
+    `ReasonMissing` and `SignatureRefused`; then nothing was recorded.
+    """
+    glass = asked(
+        tenant=tenant,
+        person=person,
+        scope=scope,
+        subject=subject,
+        minutes=minutes,
+        reason=reason,
+        id=id,
+    )
+    _check_may(tenant, person)
+    glasskeys.check_moment(glass.pk, database_now())
+    kept = glasskeys.kept(signed, person, glasskeys.opening_challenge(glass))
+    for name, value in kept.items():
+        setattr(glass, name, value)
+    told = (glass.pk, person.pk, glass.scope, minutes, *map(words, (tenant, glass.subject)))
+    glass.seal = seal("placet/breakglass/v1", *told, words(glass.reason))
+    glass.save(force_insert=True)
+    return glass
+
+
+def asked(
+    *,
+    tenant: str,
+    person: Any,
+    scope: str,
+    subject: str,
+    minutes: int,
+    reason: str,
+    id: UUID | None = None,
+) -> BreakGlass:
+    """What would be opened, checked and not recorded: of it a key signs.
+
+    Raises `BreakGlassRefused` and `ReasonMissing`.
+    """
     reason = people.reason_of(reason, of="Breaking the glass")
     subject = _subject(scope, subject)
     if not 1 <= minutes <= limits.BREAKGLASS_MINUTES:
         raise BreakGlassRefused(
             f"The glass is broken for 1 to {limits.BREAKGLASS_MINUTES} minutes."
         )
-    _check_may(tenant, person)
-    id = new_id()
-    told = (id, person.pk, scope, minutes, words(tenant), words(subject), words(reason))
-    return BreakGlass.objects.create(
-        id=id,
+    return BreakGlass(
+        id=id or new_id(),
         tenant=tenant,
         scope=scope,
         subject=subject,
         reason=reason,
         minutes=minutes,
         opened_by=person,
-        seal=seal("placet/breakglass/v1", *told),
     )
 
 
@@ -88,18 +140,26 @@ def why_not_confirm(glass: BreakGlass, person: Any) -> str:
     return ""
 
 
-def confirm(*, glass_id: UUID, tenant: str, person: Any) -> BreakGlassConfirmation:
-    """The second human's word, from which the time runs. Raises `BreakGlassRefused`."""
+def confirm(
+    *, glass_id: UUID, tenant: str, person: Any, signed: Signed | None = None
+) -> BreakGlassConfirmation:
+    """The second human's word, from which the time runs; the gatekeeper then verifies both keys.
+
+    Raises `BreakGlassRefused` and `SignatureRefused`; then nothing was recorded.
+    """
     glass = BreakGlass.objects.select_related("opened_by").get(pk=glass_id, tenant=tenant)
     if because := why_not_confirm(glass, person):
         raise BreakGlassRefused(because)
+    kept = glasskeys.kept(signed, person, glasskeys.confirming_challenge(glass, person.pk))
     sealed = seal(
         "placet/breakglass-confirmation/v1", glass.pk, person.pk, digest=bytes(glass.seal)
     )
-    confirmation = BreakGlassConfirmation(
-        breakglass=glass, tenant=tenant, person=person, seal=sealed
-    )
-    confirmation.save(force_insert=True)
+    with transaction.atomic():
+        confirmation = BreakGlassConfirmation(
+            breakglass=glass, tenant=tenant, person=person, seal=sealed, **kept
+        )
+        confirmation.save(force_insert=True)
+        dispatch.hint("gates", glass.pk)
     confirmation.refresh_from_db()
     return confirmation
 
@@ -107,7 +167,7 @@ def confirm(*, glass_id: UUID, tenant: str, person: Any) -> BreakGlassConfirmati
 def why_not_review(glass: BreakGlass, person: Any) -> str:
     """Why this person may not say what was found, in words; empty when they may."""
     second = getattr(glass, "confirmation", None)
-    if second is None or hasattr(glass, "review"):
+    if second is None or hasattr(glass, "review") or not is_proven(glass):
         return "There is nothing to review."
     if second.until > database_now():
         return "It is reviewed when its time is over."
@@ -135,7 +195,14 @@ def review(*, glass_id: UUID, tenant: str, person: Any, found: str) -> BreakGlas
 
 
 def _with_people() -> QuerySet[BreakGlass]:
-    return BreakGlass.objects.select_related("opened_by", "confirmation__person", "review__person")
+    found = BreakGlass.objects.annotate(is_stopped=_revoked())
+    return found.select_related("opened_by", "confirmation__person", "review__person", "proof")
+
+
+def _revoked() -> Exists:
+    """Of a glass: that a key of the two was revoked, so that neither decides by it any more."""
+    keys = Q(key=OuterRef("key")) | Q(key=OuterRef("confirmation__key"))
+    return Exists(KeyRevocation.objects.filter(keys))
 
 
 def of_tenant(tenant: str) -> QuerySet[BreakGlass]:
@@ -145,12 +212,27 @@ def of_tenant(tenant: str) -> QuerySet[BreakGlass]:
 
 def active(tenant: str) -> QuerySet[BreakGlass]:
     """Those that are open now."""
-    return of_tenant(tenant).filter(confirmation__until__gt=database_now())
+    proven = of_tenant(tenant).filter(~_revoked(), proof__because="")
+    return proven.filter(confirmation__until__gt=database_now())
 
 
 def unreviewed(tenant: str) -> QuerySet[BreakGlass]:
-    """Those that were confirmed, over or not, and that nobody has reviewed."""
-    return of_tenant(tenant).filter(confirmation__isnull=False, review__isnull=True)
+    """Those that were confirmed, over or not, and that nobody has reviewed; without those of
+    which the gatekeeper found that nobody broke them."""
+    is_whole = Q(proof__isnull=False) & ~Q(proof__because="")
+    found = of_tenant(tenant).filter(confirmation__isnull=False, review__isnull=True)
+    return found.exclude(is_whole)
+
+
+def is_proven(glass: BreakGlass) -> bool:
+    """Whether the gatekeeper has found that both keys signed for it."""
+    return hasattr(glass, "proof") and not glass.proof.because
+
+
+def is_open(glass: BreakGlass, now: datetime) -> bool:
+    """Whether the two may decide now, of one from `of_tenant`; `active` for lists."""
+    is_stopped = getattr(glass, "is_stopped", False)
+    return is_proven(glass) and not is_stopped and bool(glass.confirmation.until > now)
 
 
 def is_overdue() -> Q:

@@ -100,7 +100,7 @@ def _check_decisions(gate: Gate, rebuilt: bytes) -> None:
     at = database_now() if spent is None else spent.used_at
     others = [one for one in decisions if one.person_id != gate.requester_id]
     proven = counting.proven(gate, others, digest=rebuilt, at=at)
-    missing = counting.shortage_of(gate, proven)
+    missing = counting.proven_shortage_of(gate, proven, at=at)
     if missing:
         have, need = missing.split("/")
         raise ConsentMismatch(

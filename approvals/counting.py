@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from approvals import quorum, signing, typed
+from approvals import glasskeys, quorum, signing, typed
 from approvals.models import Decision, Gate
 from approvals.quorum import Voice
 from runs import canonical
@@ -38,14 +39,33 @@ def askable(tenant: str, run_id: UUID | None, needs: dict[str, Any]) -> list[Voi
         return [Voice(human=human, thresholds=frozenset(fits)) for human, fits in cursor]
 
 
-def shortage_of(gate: Gate, among: Collection[UUID] | None = None) -> str:
-    """What is missing at this gate, as `have/need`; empty when enough people have consented.
+def shortage_of(gate: Gate) -> str:
+    """What is missing at this gate, as `have/need`; empty when enough people have consented."""
+    return quorum.shortage(gate.needs, list(voices_of(gate).values()))
 
-    `among` are the decisions that may be counted, where the caller has looked at them itself.
+
+def proven_shortage_of(gate: Gate, among: Collection[UUID], *, at: datetime) -> str:
+    """The same of the decisions `among`, which the caller has looked at itself (`proven`).
+
+    Where a voice rests on a broken glass, the signatures of the two who broke it are verified
+    here, with keys that stood at that moment: without them it fits what it fits anyway.
     """
-    voices = voices_of(gate)
-    counted = [voice for id, voice in voices.items() if among is None or id in among]
+    resting = _resting_on_nothing(gate, at)
+    counted = [
+        replace(voice, thresholds=voice.thresholds - resting.get(id, frozenset()))
+        for id, voice in voices_of(gate).items()
+        if id in among
+    ]
     return quorum.shortage(gate.needs, counted)
+
+
+def _resting_on_nothing(gate: Gate, at: datetime) -> dict[UUID, frozenset[int]]:
+    """By decision: the thresholds that it fits only through a glass which nobody broke by keys."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT decision, glass, thresholds FROM approvals_resting(%s)", [gate.pk])
+        rows = cursor.fetchall()
+    whole = {glass for _, glass, _ in rows if not glasskeys.is_proven(glass, at=at)}
+    return {id: frozenset(only) for id, glass, only in rows if glass in whole}
 
 
 def proven(gate: Gate, decisions: Iterable[Decision], *, digest: bytes, at: datetime) -> set[UUID]:

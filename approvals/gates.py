@@ -189,10 +189,9 @@ def _conclude(gate: Gate, step: Step) -> bool:
 
 def _is_enough(gate: Gate, decisions: list[Decision]) -> bool:
     """Every signature is verified here before anything is cleared, and again in the executor."""
-    proven = counting.proven(
-        gate, decisions, digest=envelope.digest(bytes(gate.envelope)), at=database_now()
-    )
-    return not counting.shortage_of(gate, proven)
+    now = database_now()
+    proven = counting.proven(gate, decisions, digest=envelope.digest(bytes(gate.envelope)), at=now)
+    return not counting.proven_shortage_of(gate, proven, at=now)
 
 
 def _clear_unless_stopped(gate: Gate, step: Step) -> bool:

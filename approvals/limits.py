@@ -130,7 +130,7 @@ BREAKGLASS_MINUTES = 60
 """The longest that the glass is broken, from its confirmation."""
 
 BREAKGLASS_CONFIRM_SECONDS = 15 * 60
-"""How long a broken glass waits for the second human."""
+"""How long a broken glass waits for the second human, and how old what opens it may be."""
 
 BREAKGLASS_REVIEW_SECONDS = 24 * 60 * 60
 """When a review is overdue, after the time of a broken glass is over."""

@@ -13,6 +13,7 @@ APPEND_ONLY = [
     "approvals_keyrevocation",
     *("approvals_changevoice", "approvals_breakglass", "approvals_breakglassconfirmation"),
     "approvals_breakglassreview",
+    "approvals_breakglassproof",
     *("approvals_notice", "approvals_comment"),
     "approvals_recap",
     "approvals_batch",
@@ -38,6 +39,7 @@ _READ = {
         "approvals_breakglass",
         "approvals_breakglassconfirmation",
         "approvals_breakglassreview",
+        "approvals_breakglassproof",
         "approvals_delegation",
         "approvals_channel",
         "approvals_notice",
@@ -96,6 +98,7 @@ GRANTS: Grants = {
         "approvals_policy": ["SELECT", "INSERT", "UPDATE (retired_at)"],
         "approvals_freeze": ["SELECT", "INSERT", "UPDATE (lifted_at, lifted_by_id)"],
         "approvals_notice": ["SELECT", "INSERT"],
+        "approvals_breakglassproof": ["SELECT", "INSERT"],
         "approvals_secondlook": ["SELECT", "INSERT"],
         "console_user": ["SELECT (id, username, tenant, is_active)"],
     },
@@ -110,6 +113,8 @@ GRANTS: Grants = {
             "approvals_revocation",
             "approvals_key",
             "approvals_keyrevocation",
+            "approvals_breakglass",
+            "approvals_breakglassconfirmation",
             "approvals_channel",
             "approvals_notice",
         )
@@ -129,11 +134,12 @@ FUNCTIONS = {
     ],
     "placet_gatekeeper": [
         "approvals_fitting(uuid)",
+        "approvals_resting(uuid)",
         "approvals_askable(text, uuid, jsonb)",
         "approvals_frozen(text, text, text, text)",
         "approvals_change_voices(approvals_change)",
         "approvals_drawn(approvals_gate)",
     ],
-    "placet_executor": ["approvals_fitting(uuid)"],
+    "placet_executor": ["approvals_fitting(uuid)", "approvals_resting(uuid)"],
 }
 """What may be asked of the locks themselves, by name and arguments; all else is theirs alone."""

@@ -9,7 +9,7 @@ from uuid import UUID
 from celery import shared_task
 from django.db import connection
 
-from approvals import gates, limits, notices, registry
+from approvals import gates, glasskeys, limits, notices, registry
 from runs import transitions
 
 logger = logging.getLogger(__name__)
@@ -48,12 +48,14 @@ LOST = """
 """
 FIRST = UUID(int=0)
 sweep_notices = notices.sweep
+sweep_glasses = glasskeys.sweep
 
 
 @shared_task(name="approvals.keep", ignore_result=True)
 def keep(id: str) -> None:
-    """What a hint names: a step to be looked at, or a key that somebody wants enrolled."""
-    if not gates.keep(UUID(id)):
+    """What a hint names: a step to be looked at, a glass whose signatures are to be verified, or
+    a key that somebody wants enrolled."""
+    if not gates.keep(UUID(id)) and not glasskeys.keep(UUID(id)):
         registry.register_key(UUID(id))
 
 

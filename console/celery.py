@@ -141,6 +141,7 @@ def sweeps_of(process: str) -> tuple[str, list[Any]]:
         lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)
         untold = Seldom(tasks.sweep_notices, NOTICES_SECONDS)
         sweeps = [tasks.sweep_due_gates, tasks.sweep_key_requests, changes.sweep]
+        sweeps.append(tasks.sweep_glasses)
         draws = Seldom(secondlooks.Draws().sweep, DRAWS_SECONDS)
         return "gates", [*sweeps, lost, untold, draws]
     return process, []

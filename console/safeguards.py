@@ -25,6 +25,7 @@ from approvals.models import (
     Freeze,
     Reviewer,
 )
+from approvals.signing import Signed
 from console import access, audit
 from console.access import Row
 from console.models import User
@@ -67,6 +68,12 @@ def find_freezes(person: User) -> QuerySet[Freeze]:
     access.require(person, "safeguards.view")
     found = Freeze.objects.filter(tenant=person.tenant).select_related("by", "lifted_by")
     return found.order_by("-at", "-id")
+
+
+def find_glasses(person: User) -> QuerySet[BreakGlass]:
+    """The broken glasses of the tenant, and those that wait, the newest first."""
+    access.require(person, "safeguards.view")
+    return breakglass.of_tenant(person.tenant)
 
 
 def find_members(person: User) -> QuerySet[Reviewer]:
@@ -183,6 +190,8 @@ def open_glass(
     subject: str,
     minutes: int,
     reason: str,
+    id: uuid.UUID | None = None,
+    signed: Signed | None = None,
     request: HttpRequest | None = None,
 ) -> BreakGlass:
     access.require(person, "breakglass.open")
@@ -194,21 +203,30 @@ def open_glass(
             subject=subject,
             minutes=minutes,
             reason=reason,
+            id=id,
+            signed=signed,
         )
         detail = {"scope": glass.scope, "subject": glass.subject, "minutes": minutes}
         about = ("Break-glass", glass.pk)
-        _record(request, person, "glass_opened", about, **detail, reason=reason)
+        _record(request, person, "glass_opened", about, **detail, reason=reason, key=str(glass.key))
     return glass
 
 
 def confirm_glass(
-    person: User, id: uuid.UUID | str, *, request: HttpRequest | None = None
+    person: User,
+    id: uuid.UUID | str,
+    *,
+    signed: Signed | None = None,
+    request: HttpRequest | None = None,
 ) -> BreakGlassConfirmation:
     glass = access_glass(person, id, right="breakglass.open")
     with transaction.atomic():
-        confirmed = breakglass.confirm(glass_id=glass.pk, tenant=person.tenant, person=person)
+        confirmed = breakglass.confirm(
+            glass_id=glass.pk, tenant=person.tenant, person=person, signed=signed
+        )
         detail = {"until": confirmed.until.isoformat(), "opened_by": glass.opened_by.username}
-        _record(request, person, "glass_confirmed", ("Break-glass", glass.pk), **detail)
+        about = ("Break-glass", glass.pk)
+        _record(request, person, "glass_confirmed", about, **detail, key=str(confirmed.key))
     return confirmed
 
 

@@ -36,7 +36,10 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "gates:comment": ("gates.comment",),
     "policies:read": ("policies.view",),
     "safeguards:read": ("safeguards.view",),
-    "safeguards:write": ("freezes.make", "changes.decide"),
+    "safeguards:write": (
+        *("freezes.make", "changes.decide"),
+        *("breakglass.open", "breakglass.review"),
+    ),
     "figures:read": ("figures.view",),
 }
 

@@ -246,7 +246,8 @@ class World:
     def keep_gates(self) -> int:
         """Everything that the gatekeeper would do now."""
         with as_role("placet_gatekeeper"):
-            return tasks.sweep_due_gates() + tasks.sweep_key_requests() + tasks.LostGates().sweep()
+            asked = tasks.sweep_key_requests() + tasks.sweep_glasses()
+            return tasks.sweep_due_gates() + asked + tasks.LostGates().sweep()
 
     def execute(self) -> int:
         """Everything that an executor would do now."""

@@ -11,6 +11,7 @@ from approvals.locks.batches import BATCH, BATCHED, BATCHES, BATCHES_UNDO
 from approvals.locks.clearances import CLEARANCE, SPEND
 from approvals.locks.decisions import DECISION, REVOCATION
 from approvals.locks.gates import GATE, POLICY
+from approvals.locks.glasskeys import GLASSKEYS, GLASSKEYS_UNDO
 from approvals.locks.keys import KEYS, KEYS_UNDO
 from approvals.locks.notices import NOTICE, NOTICE_UNDO
 from approvals.locks.safeguards import SAFEGUARDS, SAFEGUARDS_UNDO
@@ -23,6 +24,8 @@ __all__ = [
     "BATCHES",
     "BATCHES_UNDO",
     "FUNCTIONS",
+    "GLASSKEYS",
+    "GLASSKEYS_UNDO",
     "KEYS",
     "KEYS_UNDO",
     "LATER",
@@ -83,4 +86,5 @@ FUNCTIONS = (
     + SECONDLOOKS
     + BATCH
     + BATCHED
+    + GLASSKEYS
 )

@@ -59,23 +59,32 @@ BEGIN
             OR approvals_human(requested_by_id) = approvals_human(person));
 END $$;
 
-CREATE FUNCTION approvals_fits(
-    gate approvals_gate, threshold jsonb, person bigint,
-    moment timestamptz DEFAULT clock_timestamp()
-) RETURNS boolean
+CREATE FUNCTION approvals_belongs(gate approvals_gate, threshold jsonb, person bigint)
+    RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-    -- Whoever joined after the gate was opened does not count at it. The two who broke the glass
-    -- count at any threshold: a broken glass adds people, and takes no voices away.
-    RETURN approvals_is_person(person, gate.tenant) AND (EXISTS (
+    -- Whoever joined after the gate was opened does not count at it.
+    RETURN EXISTS (
         SELECT FROM approvals_reviewer r
         WHERE r.tenant = gate.tenant AND r.person_id = person
           AND r.since <= gate.opened_at
               - interval '1 second' * coalesce((threshold->>'member_for_seconds')::integer, 0)
           AND (r.group = threshold->>'group'
                OR gate.escalates_at <= clock_timestamp() AND r.group = ANY(gate.later_groups))
-    ) OR approvals_has_role(person, gate.tenant, ARRAY[threshold->>'role'])
-      OR approvals_broke_glass(gate, person, moment));
+    ) OR approvals_has_role(person, gate.tenant, ARRAY[threshold->>'role']);
+END $$;
+
+CREATE FUNCTION approvals_fits(
+    gate approvals_gate, threshold jsonb, person bigint,
+    moment timestamptz DEFAULT clock_timestamp()
+) RETURNS boolean
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    -- The two who broke the glass count at any threshold: a broken glass adds people, and takes
+    -- no voices away.
+    RETURN approvals_is_person(person, gate.tenant)
+        AND (approvals_belongs(gate, threshold, person)
+             OR approvals_broke_glass(gate, person, moment));
 END $$;
 
 CREATE FUNCTION approvals_is_member(gate approvals_gate, person bigint) RETURNS boolean

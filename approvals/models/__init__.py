@@ -5,7 +5,12 @@ once more by triggers in the database (see `approvals.locks`).
 """
 
 from approvals.models.batches import Batch
-from approvals.models.breakglass import BreakGlass, BreakGlassConfirmation, BreakGlassReview
+from approvals.models.breakglass import (
+    BreakGlass,
+    BreakGlassConfirmation,
+    BreakGlassProof,
+    BreakGlassReview,
+)
 from approvals.models.changes import Change, ChangeVoice
 from approvals.models.clearances import Clearance, ClearanceUse
 from approvals.models.decisions import Decision, Revocation, SealKey
@@ -21,6 +26,7 @@ __all__ = [
     "Batch",
     "BreakGlass",
     "BreakGlassConfirmation",
+    "BreakGlassProof",
     "BreakGlassReview",
     "Change",
     "ChangeVoice",

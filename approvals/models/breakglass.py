@@ -11,7 +11,7 @@ from runs.models import new_id
 
 
 class Signed(models.Model):
-    """Where a passkey's signature is kept beside the seal. Empty until keys are asked for."""
+    """Where the signature of a person's key is kept beside the seal; see `glasskeys`."""
 
     key = models.UUIDField(null=True)
     client_data = models.BinaryField(null=True)
@@ -23,7 +23,7 @@ class Signed(models.Model):
 
 
 class BreakGlass(Signed):
-    """What one person asks for; without the confirmation of a second it is nothing."""
+    """What one person asks for; without a second and the gatekeeper's proof it is nothing."""
 
     class Scope(models.TextChoices):
         EVERYTHING = "everything", "Everything"
@@ -74,6 +74,20 @@ class BreakGlassConfirmation(Signed):
 
     class Meta:
         indexes = [models.Index(fields=["tenant", "until"], name="approvals_breakglass_until")]
+
+
+class BreakGlassProof(models.Model):
+    """What the gatekeeper found of the two signatures: only with it the glass is broken."""
+
+    breakglass = models.OneToOneField(
+        BreakGlass, primary_key=True, on_delete=models.PROTECT, related_name="proof"
+    )
+    tenant = models.CharField(max_length=63)
+    because = models.CharField(
+        max_length=255, default="", help_text="why it stays whole; empty when both hold"
+    )
+    verified_at = models.DateTimeField(db_default=Now())
+    writer = models.CharField(max_length=63, default="", help_text="database role, by the database")
 
 
 class BreakGlassReview(models.Model):

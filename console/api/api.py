@@ -13,7 +13,16 @@ from ninja.operation import Operation
 from pydantic import BaseModel
 
 from console import access, deeds
-from console.api import comments, policies, refusals, reviewers, safeguards, schedules, steering
+from console.api import (
+    breakglass,
+    comments,
+    policies,
+    refusals,
+    reviewers,
+    safeguards,
+    schedules,
+    steering,
+)
 from console.api.auth import ApiRequest, door
 from console.api.documents import complete
 from console.api.gates import (
@@ -82,6 +91,7 @@ api.add_router("", comments.router)
 api.add_router("", policies.router)
 api.add_router("", schedules.router)
 api.add_router("", safeguards.router)
+api.add_router("", breakglass.router)
 api.add_router("", reviewers.router)
 
 

@@ -68,7 +68,9 @@ def _more() -> Banner:
 def _of_glass(glass: BreakGlass, now: datetime) -> Banner | None:
     until = glass.confirmation.until
     two = f"{glass.opened_by.get_username()} and {glass.confirmation.person.get_username()}"
-    if until > now:
+    if not breakglass.is_proven(glass):
+        return None
+    if breakglass.is_open(glass, now):
         said = f"{two} may decide {glass_words(glass)}: {glass.reason}"
         return _glass("The glass is broken.", said, tone="bad", until=until)
     if breakglass.is_late(glass, now):

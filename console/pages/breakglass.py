@@ -14,52 +14,19 @@ from django.urls import reverse
 
 from approvals import breakglass
 from approvals.errors import ApprovalsError
-from approvals.limits import BREAKGLASS_MINUTES, MAX_FROZEN_CHARACTERS, MAX_REASON_CHARACTERS
 from approvals.models import BreakGlass
 from console import safeguards
 from console.models import User
 from console.pages.changewords import glass_words
+from console.pages.glassform import FoundForm, GlassForm, id_of, to_confirm, to_open
 from console.pages.guard import page, person_of
-from console.pages.safeguarding import Asking, ReasonForm, ask, select, tabs_of, text_input
+from console.pages.passkeys import signed_of
+from console.pages.safeguarding import Asking, ask, tabs_of
 from console.roles import may
 from runs.clock import database_now
 
 SHOWN = 30
-
-
-class GlassForm(ReasonForm):
-    """Where, for how long, and why."""
-
-    scope = forms.ChoiceField(label="Where", choices=BreakGlass.Scope.choices, widget=select())
-    subject = forms.CharField(
-        label="Which one",
-        required=False,
-        max_length=MAX_FROZEN_CHARACTERS,
-        widget=text_input(),
-        help_text="The name of the tool or workflow. Empty for everything.",
-    )
-    minutes = forms.IntegerField(
-        label="Minutes",
-        min_value=1,
-        max_value=BREAKGLASS_MINUTES,
-        initial=30,
-        widget=forms.NumberInput(attrs={"class": "input"}),
-        help_text=f"From the confirmation, at most {BREAKGLASS_MINUTES}.",
-    )
-
-    field_order = ("scope", "subject", "minutes", "reason")
-
-
-class FoundForm(forms.Form):
-    """What the review found."""
-
-    found = forms.CharField(
-        label="What you found",
-        max_length=MAX_REASON_CHARACTERS,
-        widget=forms.Textarea(attrs={"class": "input", "rows": 4}),
-        error_messages={"required": "Say what you found: others read this."},
-        help_text="Was there no other way? What did the two decide, and was it right?",
-    )
+DONE = ("reviewed", "lapsed", "refused")
 
 
 @page("safeguards.view")
@@ -70,8 +37,8 @@ def glasses(request: HttpRequest) -> HttpResponse:
     for glass in found:
         _tell(glass, person, now)
     context = {
-        "current": [one for one in found if _state(one, now) not in ("reviewed", "lapsed")],
-        "past": [one for one in found if _state(one, now) in ("reviewed", "lapsed")],
+        "current": [one for one in found if _state(one, now) not in DONE],
+        "past": [one for one in found if _state(one, now) in DONE],
         "may_open": may(person, "breakglass.open"),
         "is_blocked": breakglass.unreviewed(person.tenant).exists(),
         **tabs_of(person, "breakglass"),
@@ -98,23 +65,31 @@ def _state(glass: BreakGlass, now: datetime) -> str:
         return "waiting" if breakglass.is_confirmable(glass, now) else "lapsed"
     if hasattr(glass, "review"):
         return "reviewed"
-    if second.until > now:
+    if not hasattr(glass, "proof"):
+        return "verifying"
+    if not breakglass.is_proven(glass):
+        return "refused"
+    if breakglass.is_open(glass, now):
         return "open"
     return "overdue" if breakglass.is_late(glass, now) else "unreviewed"
 
 
 @page("breakglass.open", methods=("GET", "POST"))
 def open_glass(request: HttpRequest) -> HttpResponse:
+    person = person_of(request)
     form = GlassForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         try:
-            safeguards.open_glass(person_of(request), **form.cleaned_data, request=request)
+            signed = signed_of(request.POST)
+            about = form.cleaned_data | {"id": id_of(request)}
+            safeguards.open_glass(person, **about, signed=signed, request=request)
         except ApprovalsError as refusal:
             form.add_error(None, f"Nothing was opened. {refusal}")
         else:
             messages.success(request, "It waits for a second person to confirm it.")
             return redirect("breakglass")
-    return ask(request, _opening(), form)
+    signing = to_open(request, person)
+    return ask(request, _opening(), form, template="safeguards/glass.html", signing=signing)
 
 
 def _opening() -> Asking:
@@ -127,8 +102,9 @@ def _opening() -> Asking:
         tone="bad",
         leave="Leave it whole",
         facts=(
-            ("What happens", "Once a second person confirms it, both of you may decide there,"
-             " whatever group is asked for. How many must agree stays the same."),
+            ("What happens", "Once a second person confirms it with a key of theirs, and the"
+             " gatekeeper has verified both keys, both of you may decide there, whatever group is"
+             " asked for. How many must agree stays the same."),
             ("What does not", "Who asked for a run still does not decide about it."),
             ("Afterwards", "Somebody else reviews it within a day. Until then nobody can break"
              " it again."),
@@ -144,13 +120,18 @@ def confirm(request: HttpRequest, id: UUID) -> HttpResponse:
     form = forms.Form(request.POST if request.POST.get("confirmed") == "yes" else None)
     if form.is_valid():
         try:
-            safeguards.confirm_glass(person, glass.pk, request=request)
+            signed = signed_of(request.POST)
+            safeguards.confirm_glass(person, glass.pk, signed=signed, request=request)
         except ApprovalsError as refusal:
             form.add_error(None, f"It stays whole. {refusal}")
         else:
-            messages.success(request, "The glass is broken: both of you may decide now.")
+            messages.success(
+                request,
+                "It is confirmed. Both of you may decide once the gatekeeper has verified it.",
+            )
             return redirect("breakglass")
-    return ask(request, _confirming(glass), form)
+    asking, signing = _confirming(glass), to_confirm(request, glass, person)
+    return ask(request, asking, form, template="safeguards/glass.html", signing=signing)
 
 
 def _confirming(glass: BreakGlass) -> Asking:

@@ -16,7 +16,7 @@ from django.core import signing as stamps
 from django.http import HttpRequest
 from django.utils import timezone
 
-from approvals import eligibility, limits, signing, typed
+from approvals import eligibility, glasskeys, limits, signing, typed
 from approvals.enrolment import host_of
 from approvals.errors import KeyRefused, SignatureRefused
 from approvals.gates import envelope_of
@@ -73,6 +73,16 @@ def sign_context(request: HttpRequest, gate: Gate, person: User) -> dict[str, An
         "why_none": "" if keys else _why_none(person, tier),
         "behalf": eligibility.principal_of(gate, person) or "",
         "typed": typed.wanted(envelope_of(gate)) if tier in typed.TIERS else "",
+        "address": named_address(request),
+    }
+
+
+def glass_context(request: HttpRequest, person: User) -> dict[str, Any]:
+    """What the pages need on which somebody breaks the glass: no fresh key does that."""
+    keys = usable_keys(person, glasskeys.TIER)
+    return {
+        "keys": json.dumps(keys) if keys else "",
+        "why_none": "" if keys else _why_none(person, glasskeys.TIER),
         "address": named_address(request),
     }
 

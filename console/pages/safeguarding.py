@@ -64,12 +64,19 @@ class ReasonForm(forms.Form):
     )
 
 
-def ask(request: HttpRequest, asking: Asking, form: forms.Form, **more: Any) -> HttpResponse:
+def ask(
+    request: HttpRequest,
+    asking: Asking,
+    form: forms.Form,
+    *,
+    template: str = "safeguards/form.html",
+    **more: Any,
+) -> HttpResponse:
     """The page of a form; with status 422 when it was refused."""
     focus_first(form)
     context = {"asking": asking, "form": form, **more}
     status = 422 if form.is_bound and form.errors else 200
-    return render(request, "safeguards/form.html", context, status=status)
+    return render(request, template, context, status=status)
 
 
 def text_input(**attributes: Any) -> forms.TextInput:

@@ -113,6 +113,8 @@ FREEZE_STATES = {
 }
 GLASS_STATES = {
     "waiting": State(word="Waits for a second person", icon="hand", tone="wait"),
+    "verifying": State(word="Waits for the gatekeeper", icon="clock", tone="wait"),
+    "refused": State(word="Not broken", icon="cross", tone="calm"),
     "open": State(word="Open", icon="alert", tone="bad"),
     "unreviewed": State(word="To be reviewed", icon="clock", tone="wait"),
     "overdue": State(word="Review overdue", icon="alert", tone="bad"),

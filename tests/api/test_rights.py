@@ -27,6 +27,9 @@ PLAN = {"name": "Mornings", "workflow": "none", "cron": "0 9 * * *"}
 PAST = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z", "count": 0}
 SPAN = "?since=2026-01-01T00:00:00Z&until=2026-01-02T00:00:00Z"
 MEMBER = {"kind": "add_reviewer", "group": "payments", "username": "nobody-else", "reason": "x"}
+SIGNED = {"key": NOTHING, "signature": "AAAA"}
+GLASS = {"id": NOTHING, "scope": "everything", "minutes": 30, "reason": "x", "signed": SIGNED}
+BREAKERS = {"reviewer", "admin"}
 BY_ITS_TOKEN = {("POST", "completions/{token}")}
 """The token in the address is the leave: see `test_completions`."""
 EVERYBODY = {"operator", "reviewer", "auditor", "admin"}
@@ -98,6 +101,20 @@ CALLS: dict[tuple[str, str], tuple[str, set[str], Any, int]] = {
     ("POST", "changes"): ("safeguards:write", {"admin"}, MEMBER, 404),
     ("GET", f"changes/{NOTHING}"): ("safeguards:read", EVERYBODY, None, 404),
     ("POST", f"changes/{NOTHING}/voices"): ("safeguards:write", {"admin"}, DECIDE, 404),
+    ("GET", "breakglass"): ("safeguards:read", EVERYBODY, None, 200),
+    ("POST", "breakglass"): ("safeguards:write", BREAKERS, GLASS, 409),
+    ("POST", f"breakglass/{NOTHING}/confirm"): (
+        "safeguards:write",
+        BREAKERS,
+        {"signed": SIGNED},
+        404,
+    ),
+    ("POST", f"breakglass/{NOTHING}/review"): (
+        "safeguards:write",
+        BREAKERS | {"auditor"},
+        {"found": "x"},
+        404,
+    ),
 }
 ROLES = {"alice": "operator", "bob": "reviewer", "dave": "auditor", "erin": "admin"}
 CALL = pytest.mark.parametrize(("method", "path"), CALLS, ids=[" ".join(call) for call in CALLS])
@@ -113,7 +130,8 @@ def make(caller: callers.Caller, method: str, path: str, **headers: str) -> Any:
 def test_every_call_is_in_the_table() -> None:
     given = {"{name}": "go", "{position}": "0", "{number}": "999"}
     given |= dict.fromkeys(
-        ("{run_id}", "{gate_id}", "{schedule_id}", "{freeze_id}", "{change_id}"), NOTHING
+        ("{run_id}", "{gate_id}", "{schedule_id}", "{freeze_id}", "{change_id}", "{glass_id}"),
+        NOTHING,
     )
     described = set()
     for path, methods in api.get_openapi_schema()["paths"].items():

@@ -10,7 +10,7 @@ from approvals.eligibility import principal_of, why_not
 from approvals.errors import NotEligible
 from approvals.models import Decision, Gate
 from tests.approvals.attacks import forged, parked, proper_seal, refusal
-from tests.approvals.test_breakglass import confirmed, let_time_pass, opened
+from tests.approvals.glasses import confirmed, let_time_pass, opened
 from tests.approvals.test_delegations import delegated
 from tests.approvals.test_thresholds import same_address
 from tests.harness import World, admin

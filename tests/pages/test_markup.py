@@ -182,7 +182,10 @@ def test_every_state_of_the_rows_has_words(kind: str) -> None:
         "key": {"standing", "fresh", "waiting", "revoked"},
         "voice": {*ChangeVoice.Verdict.values, "propose"},
         "freeze": {"frozen", "thawed"},
-        "glass": {"waiting", "open", "unreviewed", "overdue", "reviewed", "lapsed"},
+        "glass": {
+            *("waiting", "verifying", "refused", "open"),
+            *("unreviewed", "overdue", "reviewed", "lapsed"),
+        },
         "look": {*SecondLook.Why.values, *SecondLook.Verdict.values},
         "delegation": {"coming", "active", "over", "revoked"},
     }

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
 from approvals import changes as rooms
+from approvals import glasskeys
 from approvals.models import (
     BreakGlass,
     BreakGlassReview,
@@ -19,10 +22,16 @@ from approvals.models import (
     Gate,
     Reviewer,
 )
+from approvals.signing import Signed
 from console import roles
 from console.models import AuditEntry, User
+from console.pages.passkeys import to_text
+from runs.models import new_id
+from tests.approvals.authenticator import Passkey
+from tests.approvals.enrolled import enrol, revoke
+from tests.approvals.glasses import asked, keyed, let_time_pass, verified
+from tests.approvals.glasses import signed as sign
 from tests.approvals.proposals import an_admin
-from tests.approvals.test_breakglass import let_time_pass
 from tests.harness import World, admin, as_role
 from tests.pages.visitors import Page, Visitor, visit_as
 
@@ -239,26 +248,51 @@ def test_what_people_typed_is_shown_and_never_obeyed(world: World) -> None:
 # Break-glass
 
 
+def answered(signature: Signed) -> dict[str, str]:
+    """What `glass.js` would post."""
+    parts = ("client_data", "authenticator_data", "signature")
+    told = {name: to_text(getattr(signature.answer, name)) for name in parts}
+    return told | {"key": str(signature.key_id)}
+
+
 def break_glass(world: World) -> BreakGlass:
-    asked = {"scope": "tool", "subject": "pay", "minutes": "30", "reason": "Bob is on a plane."}
-    assert visit_as(world.mallory).post("/breakglass/open/", **asked).status_code == 302
+    """Opened by Mallory on the page, with a key of hers."""
+    page = Page(visit_as(world.mallory).get("/breakglass/open/"))
+    told = {"scope": "tool", "subject": "pay", "minutes": 30, "reason": "Bob is on a plane."}
+    id = UUID(page.field("glass").attributes["value"])
+    glass = asked(world, id=id, **told)
+    by = answered(sign(world.mallory, glasskeys.opening_challenge(glass)))
+    answer = visit_as(world.mallory).post("/breakglass/open/", **told, **by, glass=str(id))
+    assert answer.status_code == 302
     return BreakGlass.objects.get()
 
 
-def test_a_glass_is_opened_confirmed_told_to_all_and_reviewed(world: World) -> None:
+def confirm(glass: BreakGlass, person: User) -> Any:
+    by = answered(sign(person, glasskeys.confirming_challenge(glass, person.pk)))
+    address = f"/breakglass/{glass.pk}/confirm/"
+    return visit_as(person).post(address, confirmed="yes", **by)
+
+
+def test_a_glass_is_opened_confirmed_verified_told_to_all_and_reviewed(world: World) -> None:
     glass = break_glass(world)
     mallory, erin, dave = (visit_as(p) for p in (world.mallory, world.erin, world.dave))
     page = Page(mallory.get("/breakglass/"))
     assert "mallory asks to decide at gates of the tool pay" in page.text
     assert "You opened it, so a second human must confirm it." in page.text
-    answer = mallory.post(f"/breakglass/{glass.pk}/confirm/", confirmed="yes")
+    answer = confirm(glass, world.mallory)
     assert answer.status_code == 422
     assert "It stays whole. You opened it, so a second human" in Page(answer).text
     assert "The glass is broken" not in Page(dave.get("/")).text
 
     assert "A broken glass waits to be confirmed" in Page(erin.get("/")).text
     assert "A broken glass" not in Page(mallory.get("/")).text
-    assert erin.post(f"/breakglass/{glass.pk}/confirm/", confirmed="yes").status_code == 302
+    assert confirm(glass, world.erin).status_code == 302
+    page = Page(dave.get("/breakglass/"))
+    assert "Waits for the gatekeeper" in page.text
+    assert "mallory and erin may decide soon" in page.text
+    assert "The glass is broken" not in Page(dave.get("/")).text
+
+    assert verified() == 1
     said = "The glass is broken. mallory and erin may decide at gates of the tool pay: Bob is on"
     for path in ("/", "/inbox/", "/freezes/"):
         assert said in Page(dave.get(path)).text
@@ -276,11 +310,43 @@ def test_a_glass_is_opened_confirmed_told_to_all_and_reviewed(world: World) -> N
         "glass_confirmed",
         "glass_reviewed",
     ]
+    opening = AuditEntry.objects.get(action="glass_opened")
+    assert opening.detail["key"] == str(keyed(world.mallory)[0].pk)
+
+
+def test_without_a_signature_the_page_keeps_what_was_typed_and_leads_to_the_keys(
+    world: World,
+) -> None:
+    told = {"scope": "tool", "subject": "pay", "minutes": "30", "reason": "Bob is on a plane."}
+    mallory = visit_as(world.mallory)
+    mallory.client.defaults["HTTP_HOST"] = "localhost:8000"
+    answer = mallory.post("/breakglass/open/", **told, glass=str(new_id()))
+    assert answer.status_code == 422 and not BreakGlass.objects.exists()
+    page = Page(answer)
+    assert "Nothing was opened. The glass is broken with a passkey or a key file" in page.text
+    assert "Bob is on a plane." in page.texts("textarea")
+    assert "You have no passkey yet. Enrol one now: Your keys" in page.text
+    enrol(world.mallory, Passkey())
+    page = Page(mallory.get("/breakglass/open/"))
+    assert "is fresh: for a request as high as this it counts from" in page.text
+    assert "/keys/" in [e.attributes["href"] for e in page.all("a")]
+
+
+def test_a_glass_whose_signatures_do_not_hold_is_shown_as_whole(world: World) -> None:
+    glass = break_glass(world)
+    assert confirm(glass, world.erin).status_code == 302
+    key, _ = keyed(world.erin)
+    revoke(key, world.erin)
+    verified()
+    page = Page(visit_as(world.dave).get("/breakglass/"))
+    assert "Not broken" in page.text and f"The key '{key.name}' was revoked." in page.text
+    assert "The glass is broken." not in page.text and "Break the glass" not in page.texts("a")
+    assert "Break the glass" in Page(visit_as(world.bob).get("/breakglass/")).text
 
 
 def test_an_overdue_review_is_on_every_page_until_somebody_reviews(world: World) -> None:
-    glass = break_glass(world)
-    visit_as(world.erin).post(f"/breakglass/{glass.pk}/confirm/", confirmed="yes")
+    confirm(break_glass(world), world.erin)
+    verified()
     let_time_pass(31 + 24 * 60)
     said = "A review is overdue. mallory and erin broke the glass, and nobody has reviewed it"
     assert said in Page(visit_as(world.alice).get("/")).text

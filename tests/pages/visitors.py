@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
-from approvals import batches, breakglass, changes, delegations, freezes, groups
+from approvals import batches, changes, delegations, freezes, groups
 from approvals.models import (
     Batch,
     BreakGlass,
@@ -38,6 +38,7 @@ from console.roles import set_roles
 from credentials.models import Lease, Scope, Secret
 from runs.models import Event, Run, Schedule, Settlement, Signal, Step, new_id
 from runs.schedules import create_schedule
+from tests.approvals.glasses import opened
 from tests.harness import PASSWORD, World, as_role
 
 ABSENT = "0193d1a0-0000-7000-8000-000000000000"
@@ -105,6 +106,7 @@ def make_schedule(world: World, **given: Any) -> Schedule:
 def make_safeguards(world: World) -> None:
     """A freeze of a tool that nobody has, a change, a glass to be confirmed, a delegation."""
     now = timezone.now()
+    opened(world, reason="A drill.")
     with as_role("placet_web"):
         freezes.freeze(
             tenant=world.tenant, person=world.bob, scope="tool", subject="none", reason="A drill."
@@ -114,13 +116,6 @@ def make_safeguards(world: World) -> None:
             person=world.erin,
             kind="add_reviewer",
             body=groups.body(group="payments", person=world.mallory),
-            reason="A drill.",
-        )
-        breakglass.open_glass(
-            tenant=world.tenant,
-            person=world.mallory,
-            scope="everything",
-            minutes=30,
             reason="A drill.",
         )
         delegations.delegate(

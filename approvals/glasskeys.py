@@ -1,0 +1,186 @@
+"""The two signatures that break the glass: taken in web, verified by gatekeeper and executor.
+
+The gatekeeper writes down what it found (`BreakGlassProof`), and only then the two count; the
+executor believes neither that row nor web, and verifies both signatures again (see `counting`).
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from approvals import limits, signatures, statements
+from approvals.errors import SignatureRefused
+from approvals.keys import may_sign, public_key_of, standing_keys_of
+from approvals.models import (
+    BreakGlass,
+    BreakGlassConfirmation,
+    BreakGlassProof,
+    Key,
+    KeyRevocation,
+)
+from approvals.signatures import Answer
+from approvals.signing import Signed
+from runs.clock import database_now
+
+logger = logging.getLogger(__name__)
+
+TIER = "critical"
+"""A key breaks the glass when it could sign for the highest tier: no fresh one does."""
+EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def opening_statement(glass: BreakGlass) -> bytes:
+    """What who opens it signs, as bytes that every surface can rebuild."""
+    return statements.glass_statement(**_told(glass, glass.opened_by_id))
+
+
+def opening_challenge(glass: BreakGlass) -> bytes:
+    """What the key of who opens it signs (32 bytes)."""
+    return statements.glass_challenge(opening_statement(glass))
+
+
+def confirming_challenge(glass: BreakGlass, person_id: int) -> bytes:
+    """What the key of the second signs (32 bytes): the same, and the first one's challenge."""
+    told = _told(glass, person_id)
+    first = opening_challenge(glass)
+    return statements.glass_challenge(statements.glass_statement(**told, first=first))
+
+
+def _told(glass: BreakGlass, person_id: int) -> dict[str, Any]:
+    names = ("id", "tenant", "scope", "subject", "minutes", "reason")
+    return {name: getattr(glass, name) for name in names} | {"person_id": person_id}
+
+
+def check_moment(id: UUID, at: datetime) -> None:
+    """Raises `SignatureRefused` where a glass of this id was not asked for about `at`.
+
+    The id tells when it was made (RFC 9562, version 7) and is signed with the rest, so that
+    nobody keeps a signature back to open the glass with it on another day.
+    """
+    asked_at = EPOCH + timedelta(milliseconds=id.int >> 80)
+    span = timedelta(seconds=limits.BREAKGLASS_CONFIRM_SECONDS)
+    if id.version != 7 or abs(at - asked_at) > span:
+        raise SignatureRefused(
+            "It was signed too long ago, and nothing was opened. Open the page again and sign."
+        )
+
+
+def kept(signed: Signed | None, person: Any, challenge: bytes) -> dict[str, Any]:
+    """The columns that keep a signature, once this person's key has signed exactly this.
+
+    Raises `SignatureRefused`; then nothing is to be recorded.
+    """
+    if signed is None:
+        raise SignatureRefused(
+            "The glass is broken with a passkey or a key file of yours; nothing was recorded."
+            " Enrol one on the page of your keys."
+        )
+    key = standing_keys_of(person).filter(pk=signed.key_id).first()
+    if key is None:
+        raise SignatureRefused("The key that signed is none of yours, or was revoked.")
+    if because := may_sign(key, TIER, database_now()):
+        raise SignatureRefused(because)
+    signatures.verify(
+        public_key_of(key), signed.answer, challenge=challenge, origins=settings.PLACET_ORIGINS
+    )
+    return {
+        "key": key.pk,
+        "signature": signed.answer.signature,
+        "client_data": signed.answer.client_data,
+        "authenticator_data": signed.answer.authenticator_data,
+    }
+
+
+def why_unproven(glass: BreakGlass, second: BreakGlassConfirmation, *, at: datetime) -> str:
+    """Why these two have not broken the glass, in words; empty when both keys signed for it.
+
+    `at` is the moment at which neither key must be revoked. Nothing of the rows is believed
+    but what the keys signed.
+    """
+    try:
+        check_moment(glass.pk, glass.opened_at)
+    except SignatureRefused as refused:
+        return str(refused)
+    parts = (
+        (glass, glass.opened_by_id, glass.opened_at, opening_challenge(glass)),
+        (second, second.person_id, second.at, confirming_challenge(glass, second.person_id)),
+    )
+    for row, person_id, signed_at, challenge in parts:
+        if because := _why_not(row, person_id, signed_at, challenge, at):
+            return because
+    return ""
+
+
+def _why_not(
+    row: BreakGlass | BreakGlassConfirmation,
+    person_id: int,
+    signed_at: datetime,
+    challenge: bytes,
+    at: datetime,
+) -> str:
+    own = Key.objects.filter(tenant=row.tenant, person_id=person_id)
+    key = own.filter(pk=row.key).first() if row.key else None
+    if key is None:
+        return "A key of each of the two must sign, and one of them has none that did."
+    if KeyRevocation.objects.filter(key=key, revoked_at__lte=at).exists():
+        return f"The key {key.name!r} was revoked."
+    if because := may_sign(key, TIER, signed_at):
+        return because
+    answer = Answer(
+        signature=bytes(row.signature or b""),
+        client_data=bytes(row.client_data or b""),
+        authenticator_data=bytes(row.authenticator_data or b""),
+    )
+    try:
+        signatures.verify(
+            public_key_of(key), answer, challenge=challenge, origins=settings.PLACET_ORIGINS
+        )
+    except SignatureRefused as refused:
+        return str(refused)
+    return ""
+
+
+def is_proven(glass_id: UUID, *, at: datetime) -> bool:
+    """For the executor: whether both signatures hold, read and verified here."""
+    glass = BreakGlass.objects.filter(pk=glass_id).first()
+    second = BreakGlassConfirmation.objects.filter(breakglass_id=glass_id).first()
+    return glass is not None and second is not None and not why_unproven(glass, second, at=at)
+
+
+def keep(glass_id: UUID) -> bool:
+    """The gatekeeper's verb: verifies one that was confirmed, and writes down what it found.
+
+    False where there is nothing to do.
+    """
+    found = _unverified().filter(pk=glass_id).select_related("breakglass").first()
+    if found is None:
+        return False
+    now = database_now()
+    because = why_unproven(found.breakglass, found, at=now)
+    if found.until <= now:
+        because = because or "Its time was over before its signatures could be verified."
+    proof = BreakGlassProof(breakglass_id=glass_id, tenant=found.tenant, because=because[:255])
+    # Two gatekeepers may look at once: the rows that they look at never change.
+    BreakGlassProof.objects.bulk_create([proof], ignore_conflicts=True)
+    if because:
+        logger.warning("The glass %s stays whole: %s", glass_id, because)
+    else:
+        logger.warning("The glass %s is broken until %s", glass_id, found.until)
+    return True
+
+
+def sweep() -> int:
+    """Verifies what was confirmed; returns how many. For the gatekeeper."""
+    due = _unverified().order_by("at").values_list("pk", flat=True)
+    return sum(keep(id) for id in due[: limits.SWEEP_BATCH])
+
+
+def _unverified() -> Any:
+    return BreakGlassConfirmation.objects.filter(
+        breakglass__proof__isnull=True, breakglass__review__isnull=True
+    )
