@@ -15,6 +15,7 @@ APPEND_ONLY = [
     "approvals_breakglassreview",
     *("approvals_notice", "approvals_comment"),
     "approvals_recap",
+    "approvals_canary",
 ]
 
 _READ = {
@@ -43,6 +44,7 @@ _READ = {
         "approvals_comment",
         "approvals_recap",
         "approvals_secondlook",
+        "approvals_canary",
     )
 }
 
@@ -94,6 +96,7 @@ GRANTS: Grants = {
         "approvals_freeze": ["SELECT", "INSERT", "UPDATE (lifted_at, lifted_by_id)"],
         "approvals_notice": ["SELECT", "INSERT"],
         "approvals_secondlook": ["SELECT", "INSERT"],
+        "approvals_canary": ["SELECT", "INSERT"],
         "console_user": ["SELECT (id, username, tenant, is_active)"],
     },
     "placet_executor": {
@@ -109,6 +112,7 @@ GRANTS: Grants = {
             "approvals_keyrevocation",
             "approvals_channel",
             "approvals_notice",
+            "approvals_canary",
         )
     },
     "placet_auditor": _READ,

@@ -7,6 +7,7 @@ renewed after each migration (see `console.rights`); triggers are made once, by 
 
 from __future__ import annotations
 
+from approvals.locks.canaries import CANARIES, CANARIES_UNDO
 from approvals.locks.clearances import CLEARANCE, SPEND
 from approvals.locks.decisions import DECISION, REVOCATION
 from approvals.locks.gates import GATE, POLICY
@@ -19,6 +20,8 @@ from approvals.locks.settlements import SETTLEMENT, SETTLEMENT_UNDO
 from runs.guards import append_only
 
 __all__ = [
+    "CANARIES",
+    "CANARIES_UNDO",
     "FUNCTIONS",
     "KEYS",
     "KEYS_UNDO",
@@ -78,4 +81,5 @@ FUNCTIONS = (
     + SAFEGUARDS
     + NOTICE
     + SECONDLOOKS
+    + CANARIES
 )

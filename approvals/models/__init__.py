@@ -5,6 +5,7 @@ once more by triggers in the database (see `approvals.locks`).
 """
 
 from approvals.models.breakglass import BreakGlass, BreakGlassConfirmation, BreakGlassReview
+from approvals.models.canaries import Canary
 from approvals.models.changes import Change, ChangeVoice
 from approvals.models.clearances import Clearance, ClearanceUse
 from approvals.models.decisions import Decision, Revocation, SealKey
@@ -20,6 +21,7 @@ __all__ = [
     "BreakGlass",
     "BreakGlassConfirmation",
     "BreakGlassReview",
+    "Canary",
     "Change",
     "ChangeVoice",
     "Channel",
