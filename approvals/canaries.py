@@ -6,6 +6,7 @@ there, or when it is closed. Before that no page, call or message tells it from 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -85,6 +86,12 @@ def was_canary() -> Case:
         When(status=Gate.Status.OPEN, then=Value(False)),
         default=Exists(Canary.objects.filter(step_id=OuterRef("step_id"))),
     )
+
+
+def closed_among(gate_ids: Collection[str]) -> set[str]:
+    """Which of these gates were canaries; none that is open. For who audits, read only."""
+    gates = Gate.objects.using("auditor").filter(id__in=gate_ids).exclude(step__canary=None)
+    return {str(id) for id in gates.exclude(status="open").values_list("id", flat=True)}
 
 
 def flaw_of(canary: Canary) -> str:

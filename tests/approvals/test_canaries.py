@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from approvals import canaries, consent, habits, planting
+from approvals import canaries, consent, habits, pace, planting
 from approvals.history import Kind, history_of
 from approvals.models import Canary, Clearance, Freeze, Gate, Notice
 from approvals.notices import sweep as sweep_notices
@@ -447,6 +447,14 @@ def test_a_canary_without_any_other_decision_has_figures_too(world: World) -> No
     carol = habits.habits_of(tenant=world.tenant, days=30, person=world.carol)[0]
     assert (carol.decisions, carol.approve_percent, carol.fast_percent) == (0, 0, 0)
     assert (carol.canaries, carol.caught_percent) == (1, 100)
+
+
+def test_what_somebody_approved_fast_does_not_sum_up_canaries(world: World) -> None:
+    gate = planted.planted_with(world, "amount")
+    world.decide(gate, world.bob)
+    approved = pace.pace_of(world.bob)
+    assert len(approved.approvals) == 2, "it counts where the database counts as well"
+    assert approved.sums == {"EUR": 9870}
 
 
 def test_the_journal_of_a_canary_looks_like_the_one_it_is_modelled_on(world: World) -> None:
