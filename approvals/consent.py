@@ -6,7 +6,7 @@ import hmac
 from datetime import datetime
 from typing import Any
 
-from approvals import asking, counting, envelope, policies
+from approvals import asking, canaries, counting, envelope, policies
 from approvals.models import Clearance, ClearanceUse, Decision, Gate
 from approvals.rules import proof
 from approvals.rules.evaluate import Kind
@@ -24,6 +24,8 @@ def verify(step: Step, tool: Tool, arguments: dict[str, Any]) -> None:
     enough distinct approvals bear, the policy asks for no more than that, and no denial stands
     against it.
     """
+    if canaries.is_canary(step.id):
+        raise ConsentMismatch(f"{tool.name} is asked by a canary, a test; nothing was sent.")
     clearance = Clearance.objects.select_related("gate__policy").filter(step=step).first()
     if clearance is None or clearance.pk != step.clearance_id:
         raise ConsentMismatch(f"{tool.name} has no clearance; nothing was sent.")

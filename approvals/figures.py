@@ -19,7 +19,7 @@ SUM_OVER = timedelta(days=30)
 
 # `closed` walks the index approvals_gate_closed and `waiting` approvals_gate_open, both with an
 # end: whatever the history is, no more rows than that are looked at. A step that people skipped
-# has succeeded without a payment.
+# has succeeded without a payment. A canary asks for money that nobody will ever be paid.
 FIGURES = """
 WITH asked AS (SELECT coalesce(%(until)s::timestamptz, now()) AS at),
 closed AS MATERIALIZED (
@@ -46,6 +46,7 @@ closed AS MATERIALIZED (
     SELECT g.id, g.payee, g.amount_minor, g.currency FROM approvals_gate g
     WHERE g.tenant = %(tenant)s AND g.status = 'open' AND g.expires_at > now()
           AND g.id <> %(gate)s
+          AND NOT EXISTS (SELECT FROM approvals_canary c WHERE c.step_id = g.step_id)
     ORDER BY g.expires_at, g.id LIMIT %(most)s
 ), others AS (
     SELECT * FROM waiting WHERE payee = %(payee)s AND currency = %(currency)s

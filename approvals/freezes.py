@@ -120,7 +120,8 @@ def _trip(tenant: str, threshold: dict[str, Any], gate: Gate) -> Freeze | None:
     denied = Q(decisions__verdict=Decision.Verdict.DENY)
     denied &= Q(decisions__decided_at__gt=max(since, thawed_at or since))
     about = {} if scope == Freeze.Scope.EVERYTHING else {SUBJECTS[scope]: subject}
-    count = Gate.objects.filter(denied, tenant=tenant, **about).distinct().count()
+    denials = Gate.objects.filter(denied, tenant=tenant, step__canary=None, **about)
+    count = denials.distinct().count()
     is_frozen = active(tenant).filter(scope=scope, subject=subject).exists()
     if count < threshold["denials"] or is_frozen:
         return None

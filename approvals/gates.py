@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from django.db import transaction
 from django.db.models.functions import Now
 
-from approvals import asking, counting, envelope, freezes, limits, policies
+from approvals import asking, canaries, counting, envelope, freezes, limits, policies
 from approvals.asking import Asked, username
 from approvals.models import Clearance, Decision, Gate, Revocation
 from approvals.rules.evaluate import Kind
@@ -164,9 +164,23 @@ def _close(gate: Gate, step: Step) -> bool:
     """Closes an open gate on which the verdict is in; also a cleared step that came too late."""
     if gate.status == Gate.Status.APPROVED:
         return _lapse(gate, step)
+    if gate.status == Gate.Status.OPEN and canaries.is_canary(step.id):
+        return _close_canary(gate, step)
     if gate.status == Gate.Status.OPEN and step.status != Step.Status.HELD:
         return _end(gate, step, Gate.Status.WITHDRAWN)
     return gate.status == Gate.Status.OPEN and _conclude(gate, step)
+
+
+def _close_canary(gate: Gate, step: Step) -> bool:
+    """Over at the first decision, whatever it is: never cleared, and denied to nobody, so that
+    neither thresholds of denials nor notices nor an agent hear of it."""
+    is_over = gate.decisions.exists() or canaries.is_asked_to_end(step.run)
+    if not is_over and gate.expires_at > database_now():
+        return False
+    status = Gate.Status.WITHDRAWN if is_over else Gate.Status.EXPIRED
+    _end(gate, step, status)
+    transitions.end_inert(step, {"kind": "Canary", "message": canaries.ENDED})
+    return True
 
 
 def _conclude(gate: Gate, step: Step) -> bool:

@@ -2,6 +2,7 @@
 
 One statement over the newest decisions of a tenant. The time to decide runs from when the
 request was first looked at; without a look it is not known, and the decision is a fast one.
+Decisions about canaries are counted by themselves, and in no other figure.
 """
 
 from __future__ import annotations
@@ -27,22 +28,26 @@ FIGURES = """
     ), told AS (
         SELECT p.username, g.rule_name, l.verdict,
                extract(epoch FROM l.decided_at - v.since)::float AS seconds,
-               CASE WHEN l.verdict = 'approve' THEN s.verdict END AS found
+               CASE WHEN l.verdict = 'approve' THEN s.verdict END AS found,
+               c.step_id IS NOT NULL AS is_canary
         FROM lately l
         JOIN approvals_gate g ON g.id = l.gate_id
         JOIN console_user p ON p.id = l.person_id
         LEFT JOIN approvals_viewing v ON v.gate_id = l.gate_id AND v.person_id = l.person_id
             AND v.since <= l.decided_at
         LEFT JOIN approvals_secondlook s ON s.gate_id = l.gate_id
+        LEFT JOIN approvals_canary c ON c.step_id = g.step_id
     )
-    SELECT coalesce(username, ''), coalesce(rule_name, ''), count(*),
-           count(*) FILTER (WHERE verdict = 'approve'),
-           percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds),
-           percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds),
-           count(*) FILTER (WHERE coalesce(seconds, 0) < %(fast)s),
-           count(*) FILTER (WHERE seconds IS NULL),
+    SELECT coalesce(username, ''), coalesce(rule_name, ''), count(*) FILTER (WHERE NOT is_canary),
+           count(*) FILTER (WHERE verdict = 'approve' AND NOT is_canary),
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT is_canary),
+           percentile_cont(0.9) WITHIN GROUP (ORDER BY seconds) FILTER (WHERE NOT is_canary),
+           count(*) FILTER (WHERE coalesce(seconds, 0) < %(fast)s AND NOT is_canary),
+           count(*) FILTER (WHERE seconds IS NULL AND NOT is_canary),
            count(*) FILTER (WHERE found = 'right'),
-           count(*) FILTER (WHERE found = 'wrong')
+           count(*) FILTER (WHERE found = 'wrong'),
+           count(*) FILTER (WHERE is_canary),
+           count(*) FILTER (WHERE is_canary AND verdict <> 'approve')
     FROM told GROUP BY GROUPING SETS ((username), (rule_name), (username, rule_name))
     ORDER BY grouping(username, rule_name) DESC, count(*) DESC, 1, 2 LIMIT %(rows)s
 """
@@ -62,15 +67,23 @@ class Habit:
     unseen: int
     right: int
     wrong: int
+    canaries: int
+    caught: int
 
     @property
     def approve_percent(self) -> int:
         """Rounded down, so that a hundred means every one."""
-        return self.approvals * 100 // self.decisions
+        return self.approvals * 100 // max(self.decisions, 1)
 
     @property
     def fast_percent(self) -> int:
-        return self.fast * 100 // self.decisions
+        return self.fast * 100 // max(self.decisions, 1)
+
+    @property
+    def caught_percent(self) -> int | None:
+        """Of the canaries that were decided about, how many nobody approved; None: there were
+        none."""
+        return self.caught * 100 // self.canaries if self.canaries else None
 
     @property
     def overturned_percent(self) -> int | None:

@@ -156,6 +156,12 @@ MAX_COMMENTS = 200
 MAX_CHANNELS = 20
 """Channels of one tenant."""
 
+MAX_CANARIES_PER_WEEK = 20
+"""Canaries that a policy may ask for, in any seven days."""
+
+CANARY_MODELS = 200
+"""Payments, the newest, of which one is the model of a canary."""
+
 RATE_APPROVALS = 12
 """Approvals of one person within `RATE_SECONDS`, before they look over what they approved."""
 

@@ -32,7 +32,8 @@ ABOUT_GATES = [kind for kind in Kind if kind != Kind.TEST]
 """What people and channels are told of, without the test of a channel."""
 
 # Each line: what happened, which one of its kind it is, and when. A gate's own wishes (when to
-# remind, when to ask more people) are in its policy's words, where it has any.
+# remind, when to ask more people) are in its policy's words, where it has any. A canary is told
+# of while it is open, else its silence would give it away; that it ended is no news.
 HAPPENED = """
     SELECT g.tenant, g.id AS gate_id, 'opened' AS kind, '' AS subject, g.opened_at AS at
     FROM approvals_gate g
@@ -56,6 +57,7 @@ HAPPENED = """
         CASE g.status WHEN 'expired' THEN '' ELSE g.status END, g.closed_at
     FROM approvals_gate g
     WHERE g.status NOT IN ('open', 'withdrawn') AND g.closed_at > %(since)s
+      AND NOT EXISTS (SELECT FROM approvals_canary c WHERE c.step_id = g.step_id)
   UNION ALL
     SELECT g.tenant, g.id,
         CASE s.status WHEN 'succeeded' THEN 'executed' ELSE s.status END,

@@ -18,7 +18,7 @@ from django.db.models import Max
 
 from approvals import limits
 from approvals.errors import DecisionRefused, TooFast
-from approvals.models import Decision, Recap
+from approvals.models import Decision, Gate, Recap
 from approvals.rules.words import amount
 from approvals.seals import seal
 from runs.clock import database_now
@@ -54,10 +54,12 @@ class Pace:
 
     @property
     def sums(self) -> dict[str, int]:
-        """What the approvals come to, in minor units by currency."""
+        """What the approvals come to, in minor units by currency; nothing of it is a canary's."""
+        approved = Gate.objects.filter(id__in=[one.gate_id for one in self.approvals])
+        canaries = set(approved.exclude(step__canary=None).values_list("id", flat=True))
         sums: dict[str, int] = defaultdict(int)
         for one in self.approvals:
-            if one.gate.amount_minor is not None:
+            if one.gate.amount_minor is not None and one.gate_id not in canaries:
                 sums[one.gate.currency] += one.gate.amount_minor
         return dict(sorted(sums.items()))
 

@@ -17,6 +17,7 @@ APPEND_ONLY = [
     *("approvals_notice", "approvals_comment"),
     "approvals_recap",
     "approvals_batch",
+    "approvals_canary",
 ]
 
 _READ = {
@@ -47,6 +48,7 @@ _READ = {
         "approvals_recap",
         "approvals_secondlook",
         "approvals_batch",
+        "approvals_canary",
     )
 }
 
@@ -100,6 +102,7 @@ GRANTS: Grants = {
         "approvals_notice": ["SELECT", "INSERT"],
         "approvals_breakglassproof": ["SELECT", "INSERT"],
         "approvals_secondlook": ["SELECT", "INSERT"],
+        "approvals_canary": ["SELECT", "INSERT"],
         "console_user": ["SELECT (id, username, tenant, is_active)"],
     },
     "placet_executor": {
@@ -117,6 +120,7 @@ GRANTS: Grants = {
             "approvals_breakglassconfirmation",
             "approvals_channel",
             "approvals_notice",
+            "approvals_canary",
         )
     },
     "placet_auditor": _READ,

@@ -30,6 +30,7 @@ from django.db.models import (
 from django.db.models.functions import Cast, Concat
 from django.utils.dateparse import parse_datetime
 
+from approvals.canaries import was_canary
 from approvals.eligibility import is_asked, is_live
 from approvals.models import Decision, Gate, Policy
 from console.models import AuditEntry, User
@@ -100,9 +101,11 @@ def access_step(
 
 
 def access_gate_by_id(person: User, id: uuid.UUID | str, *, right: str = "gates.view") -> Gate:
-    """The gate with its step, run, requester and policy, and its decisions with their people."""
+    """The gate with its step, run, requester and policy, its decisions with their people, and
+    whether it was a canary, once it is closed."""
     require(person, right)
     gates = Gate.objects.select_related("step", "run", "requester", "policy")
+    gates = gates.annotate(was_canary=was_canary())
     return _only(
         gates.prefetch_related(
             "decisions__person",
@@ -219,6 +222,7 @@ def find_gates(
         Gate.objects.filter(tenant=person.tenant)
         .select_related("requester", "policy")
         .prefetch_related("decisions__person")
+        .annotate(was_canary=was_canary())
         .defer("envelope")
     )
     if state:

@@ -33,6 +33,7 @@ LOST_GATES_SECONDS = 2.0
 NOTICES_SECONDS = 1.0
 DRAWS_SECONDS = 5.0
 UNTOLD_SECONDS = 2.0
+CANARIES_SECONDS = 5.0
 
 app = Celery("placet", task_cls=HintTask)
 app.conf.update(
@@ -115,7 +116,7 @@ def start_sweepers(sender: Any = None, **_: Any) -> None:
 
 def sweeps_of(process: str) -> tuple[str, list[Any]]:
     """What a process looks for by itself, and the name of that; nothing for web."""
-    from approvals import changes, secondlooks, tasks
+    from approvals import changes, planting, secondlooks, tasks
     from runs import children, completions, overdue, recovery, schedules, settlements
     from runs.sweeper import Seldom
 
@@ -143,7 +144,8 @@ def sweeps_of(process: str) -> tuple[str, list[Any]]:
         sweeps = [tasks.sweep_due_gates, tasks.sweep_key_requests, changes.sweep]
         sweeps.append(tasks.sweep_glasses)
         draws = Seldom(secondlooks.Draws().sweep, DRAWS_SECONDS)
-        return "gates", [*sweeps, lost, untold, draws]
+        canaries = Seldom(planting.Planting().sweep, CANARIES_SECONDS)
+        return "gates", [*sweeps, lost, untold, draws, canaries]
     return process, []
 
 

@@ -83,6 +83,7 @@ def functions() -> str:
         runs.guards.SQL
         + runs.guards.SETTLEMENT_SQL
         + runs.guards.TALK_SQL
+        + runs.guards.INERT
         + approvals.locks.FUNCTIONS
         + guards.SQL
     )

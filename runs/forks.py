@@ -116,6 +116,8 @@ class RequestedBy(Func):
 
 def check(*, run: Run, at: int) -> None:
     """Raises `ForkRefused` with a sentence unless the run can be forked at this position."""
+    if run.is_inert:
+        raise ForkRefused("This run cannot be forked.")
     steps = {step.position: step for step in _steps_before(run, positions.REPLACEMENT)}
     last = _effective(run, steps)
     end = max(steps, default=-1) + 1

@@ -175,9 +175,11 @@ RUN_GUARD = """
 CREATE FUNCTION runs_guard_run() RETURNS trigger LANGUAGE plpgsql
     SET search_path = public, pg_temp AS $$
 BEGIN
-    IF (NEW.id, NEW.tenant, NEW.workflow, NEW.version, NEW.input, NEW.requested_by_id, NEW.seed)
+    IF (NEW.id, NEW.tenant, NEW.workflow, NEW.version, NEW.input, NEW.requested_by_id, NEW.seed,
+        NEW.is_inert)
         IS DISTINCT FROM
-       (OLD.id, OLD.tenant, OLD.workflow, OLD.version, OLD.input, OLD.requested_by_id, OLD.seed)
+       (OLD.id, OLD.tenant, OLD.workflow, OLD.version, OLD.input, OLD.requested_by_id, OLD.seed,
+        OLD.is_inert)
        OR (NEW.idempotency_key, NEW.parent_id, NEW.parent_position, NEW.continued_from_id,
            NEW.forked_from_id, NEW.forked_at, NEW.schedule_id, NEW.scheduled_for)
         IS DISTINCT FROM
@@ -196,6 +198,27 @@ BEGIN
         OR OLD.terminate_requested_at IS NOT NULL
             AND NEW.terminate_requested_at IS DISTINCT FROM OLD.terminate_requested_at THEN
         RAISE EXCEPTION 'run end: that its end was asked for is not taken back';
+    END IF;
+    IF OLD.is_inert THEN
+        -- Whatever would wake it leaves it waiting: people may steer it as any other, and only
+        -- the gatekeeper ends it. What else there is, the check of the table refuses.
+        IF NEW.status = 'ready' THEN
+            NEW.status := 'waiting';
+            NEW.waiting_for := 'people to decide';
+            NEW.waiting_since := clock_timestamp();
+        END IF;
+        IF NEW.finished_at IS NOT NULL
+            AND session_user NOT IN ('placet_gatekeeper', 'placet_owner') THEN
+            RAISE EXCEPTION 'run role: only the gatekeeper ends an inert run, not %',
+                replace(session_user, 'placet_', '') USING ERRCODE = 'insufficient_privilege';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF session_user = 'placet_gatekeeper' AND (NEW.error, NEW.finished_at, NEW.waiting_for,
+        NEW.waiting_since) IS DISTINCT FROM
+        (OLD.error, OLD.finished_at, OLD.waiting_for, OLD.waiting_since) THEN
+        RAISE EXCEPTION 'run role: gatekeeper may only wake a run, not end it'
+            USING ERRCODE = 'insufficient_privilege';
     END IF;
     -- What a person has stopped, a process may end (a deadline, a parent), but never resume:
     -- only with the very asking for its end, so that what was paused while it ends stays so.
@@ -228,6 +251,24 @@ CREATE TRIGGER runs_run_guard BEFORE UPDATE ON runs_run
 CREATE FUNCTION runs_guard_new_run() RETURNS trigger LANGUAGE plpgsql
     SET search_path = public, pg_temp AS $$
 BEGIN
+    IF NEW.is_inert THEN
+        -- There to be looked at: it waits from its birth on, and no worker ever takes it.
+        IF session_user NOT IN ('placet_gatekeeper', 'placet_owner') THEN
+            RAISE EXCEPTION 'run birth: % does not start inert runs',
+                replace(session_user, 'placet_', '') USING ERRCODE = 'insufficient_privilege';
+        END IF;
+        IF NEW.status <> 'waiting' OR NEW.result IS NOT NULL OR NEW.finished_at IS NOT NULL
+            OR NEW.workflow LIKE 'placet.%' OR num_nonnulls(NEW.parent_id,
+                NEW.continued_from_id, NEW.forked_from_id, NEW.schedule_id) <> 0 THEN
+            RAISE EXCEPTION 'run birth: an inert run begins waiting, and comes from nothing';
+        END IF;
+        RETURN NEW;
+    END IF;
+    IF num_nonnulls(NEW.parent_id, NEW.continued_from_id, NEW.forked_from_id) <> 0
+        AND EXISTS (SELECT FROM runs_run WHERE is_inert
+            AND id IN (NEW.parent_id, NEW.continued_from_id, NEW.forked_from_id)) THEN
+        RAISE EXCEPTION 'run birth: nothing comes from an inert run';
+    END IF;
     IF NEW.status <> 'ready' OR NEW.result IS NOT NULL OR NEW.finished_at IS NOT NULL
         OR NEW.started_at IS NOT NULL THEN
         RAISE EXCEPTION 'run birth: a run begins ready, and with nothing done';
@@ -274,6 +315,41 @@ BEGIN
 END $$;
 CREATE TRIGGER runs_run_birth BEFORE INSERT ON runs_run
     FOR EACH ROW EXECUTE FUNCTION runs_guard_new_run();
+"""
+
+# Nothing of an inert run is ever started, whoever clears it: what is held there ends there.
+INERT = """
+CREATE FUNCTION runs_guard_inert_birth() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM runs_run WHERE id = NEW.run_id AND tenant = NEW.tenant
+                   AND is_inert AND finished_at IS NULL)
+        OR NEW.is_remote AND NOT (NEW.needs_consent AND NEW.status = 'held') THEN
+        RAISE EXCEPTION 'step birth: the gatekeeper declares held steps of inert runs alone'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER runs_step_inert_birth BEFORE INSERT ON runs_step FOR EACH ROW
+    WHEN (session_user = 'placet_gatekeeper') EXECUTE FUNCTION runs_guard_inert_birth();
+
+CREATE FUNCTION runs_guard_inert_step() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path = public, pg_temp AS $$
+BEGIN
+    IF EXISTS (SELECT FROM runs_run WHERE id = NEW.run_id AND is_inert) THEN
+        RAISE EXCEPTION 'inert step: nothing of an inert run is cleared or started';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER runs_step_inert BEFORE UPDATE ON runs_step FOR EACH ROW
+    WHEN (NEW.needs_consent AND (OLD.clearance_id IS DISTINCT FROM NEW.clearance_id
+          OR OLD.status IN ('held', 'ready') AND NEW.status IN ('ready', 'running')))
+    EXECUTE FUNCTION runs_guard_inert_step();
+"""
+INERT_UNDO = """
+DROP TRIGGER runs_step_inert ON runs_step;
+DROP TRIGGER runs_step_inert_birth ON runs_step;
+DROP FUNCTION runs_guard_inert_step, runs_guard_inert_birth;
 """
 
 MONEY_FLAG = """
@@ -411,18 +487,21 @@ DECLARE
         'step.attempt_failed', 'step.succeeded', 'step.failed', 'step.paused', 'step.waiting',
         'step.poisoned', 'run.quarantined'];
     may boolean;
+    -- The gatekeeper tells all of a run that is never run, also whose request it is modelled on.
+    is_inert boolean := session_user = 'placet_gatekeeper' AND EXISTS (
+        SELECT FROM runs_run r WHERE r.id = NEW.run_id AND r.is_inert);
 BEGIN
     may := CASE session_user
         WHEN 'placet_web' THEN NEW.kind = ANY(of_web)
         WHEN 'placet_gatekeeper' THEN NEW.kind = ANY(of_gatekeeper)
-            OR NEW.kind = 'run.started' AND NEW.seq = 1
+            OR NEW.kind = 'run.started' AND NEW.seq = 1 OR is_inert
         WHEN 'placet_executor' THEN NEW.kind = ANY(of_executor)
         WHEN 'placet_worker' THEN NEW.kind = ANY(of_web_and_worker) OR NOT NEW.kind = ANY(
             of_web || of_gatekeeper || ARRAY['step.started', 'step.settled', 'step.taken_over'])
         ELSE session_user = 'placet_owner' END;
     IF NOT may OR (session_user <> 'placet_web' AND NEW.actor NOT IN
         ('worker', 'engine', 'executor', 'sweep', 'gatekeeper')
-        AND session_user <> 'placet_owner') THEN
+        AND session_user <> 'placet_owner' AND NOT is_inert) THEN
         RAISE EXCEPTION 'event writer: % may not say % as %', session_user, NEW.kind, NEW.actor
             USING ERRCODE = 'insufficient_privilege';
     END IF;

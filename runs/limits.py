@@ -156,6 +156,9 @@ SCHEDULES_A_PASS = 50
 TICKS_A_PASS = 100
 """Ticks of one schedule that one pass of a sweep decides on."""
 
+MAX_IMITATED_STEPS = 20
+"""Steps of a former run that a run which is only looked at is given."""
+
 REFUSED_SECONDS = 10
 """How long a step is put off whose claim the database refused, for instance while it is frozen."""
 

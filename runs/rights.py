@@ -56,11 +56,19 @@ GRANTS: Grants = {
     },
     "placet_gatekeeper": _READ
     | {
-        # INSERT for runs that deliver notices, and for none else: see `runs_guard_new_run`.
-        "runs_run": ["SELECT", "INSERT", "UPDATE (status, wake_at)"],
+        # INSERT for runs that deliver notices and for inert ones: see `runs_guard_new_run`.
+        # What else it may write of a run and its steps is for inert runs: see `runs.guards.INERT`.
+        "runs_run": [
+            "SELECT",
+            "INSERT",
+            "UPDATE (status, wake_at, error, finished_at, waiting_for, waiting_since)",
+        ],
         "runs_claim": ["SELECT", "INSERT", "UPDATE (last_seq)"],
         "runs_step": [
             "SELECT",
+            "INSERT (id, tenant, run_id, position, kind, name, effect, is_money, is_remote,"
+            " declaration_id, status, arguments, digest, key, attempt, failures, result,"
+            " held_because, created_at, started_at, finished_at)",
             "UPDATE (status, clearance_id, held_because, error, finished_at)",
         ],
         "runs_event": _APPEND_EVENT,

@@ -8,6 +8,7 @@ renewed after each migration (see `console.rights`); triggers are made once, by 
 from __future__ import annotations
 
 from approvals.locks.batches import BATCH, BATCHED, BATCHES, BATCHES_UNDO
+from approvals.locks.canaries import CANARIES, CANARIES_UNDO
 from approvals.locks.clearances import CLEARANCE, SPEND
 from approvals.locks.decisions import DECISION, REVOCATION
 from approvals.locks.gates import GATE, POLICY
@@ -23,6 +24,8 @@ from runs.guards import append_only
 __all__ = [
     "BATCHES",
     "BATCHES_UNDO",
+    "CANARIES",
+    "CANARIES_UNDO",
     "FUNCTIONS",
     "GLASSKEYS",
     "GLASSKEYS_UNDO",
@@ -87,4 +90,5 @@ FUNCTIONS = (
     + BATCH
     + BATCHED
     + GLASSKEYS
+    + CANARIES
 )

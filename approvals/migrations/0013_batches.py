@@ -12,7 +12,7 @@ from approvals import locks
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0011_secondlooks"),
+        ("approvals", "0012_canaries"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -6,7 +6,7 @@ from approvals import locks
 
 
 class Migration(migrations.Migration):
-    dependencies = [("approvals", "0011_secondlooks")]
+    dependencies = [("approvals", "0013_batches")]
 
     operations = [
         migrations.CreateModel(

@@ -11,6 +11,7 @@ from approvals.models.breakglass import (
     BreakGlassProof,
     BreakGlassReview,
 )
+from approvals.models.canaries import Canary
 from approvals.models.changes import Change, ChangeVoice
 from approvals.models.clearances import Clearance, ClearanceUse
 from approvals.models.decisions import Decision, Revocation, SealKey
@@ -28,6 +29,7 @@ __all__ = [
     "BreakGlassConfirmation",
     "BreakGlassProof",
     "BreakGlassReview",
+    "Canary",
     "Change",
     "ChangeVoice",
     "Channel",

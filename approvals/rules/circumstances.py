@@ -25,7 +25,7 @@ from runs import canonical
 # in doubt included, and what waits for people. What was approved before the window began has
 # been started within `limits.CLEARANCE_SECONDS`, or never will be. A step that people skipped has
 # succeeded without a payment. The payee of a payment has no other white than the space, see
-# `canonical.strict`.
+# `canonical.strict`. A canary is never paid, so it is in no sum.
 # A run is one with those that it came from and that came from it: were its children, or what it
 # continues as, runs of their own here, an agent would begin a new sum whenever it liked.
 SUMS = """
@@ -56,12 +56,14 @@ WITH RECURSIVE above AS (
     FROM approvals_gate g, asked
     WHERE g.tenant = %(tenant)s AND g.status = 'open' AND g.opened_at < asked.until
           AND g.expires_at > least(asked.until, clock_timestamp())
+          AND NOT EXISTS (SELECT FROM approvals_canary c WHERE c.step_id = g.step_id)
     UNION ALL
     SELECT g.id, g.run_id, g.payee, g.amount_minor, g.currency,
            CASE WHEN s.finished_at < asked.until THEN s.finished_at END
     FROM closed g JOIN runs_step s ON s.id = g.step_id, asked
     WHERE CASE
         WHEN g.closed_at >= asked.until THEN g.opened_at < asked.until
+            AND NOT EXISTS (SELECT FROM approvals_canary c WHERE c.step_id = g.step_id)
         WHEN g.status <> 'approved' THEN false
         WHEN s.finished_at < asked.until THEN s.status = 'succeeded' AND NOT EXISTS (
             SELECT FROM runs_settlement t

@@ -31,7 +31,7 @@ def normalise(data: Any) -> dict[str, Any]:
     A document in its normal form comes out as it went in.
     """
     faults = Faults()
-    form = Form(faults, (), data, ("v", "rules", "lists", "freezes"))
+    form = Form(faults, (), data, ("v", "rules", "lists", "freezes", "canaries"))
     form.integer("v", VERSION, VERSION, default=VERSION)
     lists = _lists(form)
     places = form.items("rules", 0, limits.MAX_RULES)
@@ -40,6 +40,7 @@ def normalise(data: Any) -> dict[str, Any]:
         "rules": [_rule(faults, place, one, lists) for place, one in places],
         "lists": lists,
         "freezes": _freezes(form),
+        **_canaries(form),
     }
     _check_names(form, [rule["name"] for rule in made["rules"]])
     faults.check()
@@ -108,6 +109,15 @@ def _check_names(form: Form, names: list[str]) -> None:
     for no, name in enumerate(names):
         if name and name in names[:no]:
             form.faults.add(("rules", no, "name"), f"Two rules are called {name!r}.")
+
+
+def _canaries(form: Form) -> dict[str, dict[str, int]]:
+    """Left out where there are none, so that a policy that never named them keeps its digest."""
+    if "canaries" not in form:
+        return {}
+    given = Form(form.faults, form.place("canaries"), form.get("canaries"), ("per_week",))
+    per_week = given.integer("per_week", 0, limits.MAX_CANARIES_PER_WEEK)
+    return {"canaries": {"per_week": per_week}} if per_week else {}
 
 
 def _freezes(form: Form) -> list[dict[str, Any]]:

@@ -129,7 +129,8 @@ class _Known:
 
 
 def _past(tenant: str, most: int) -> list[Gate]:
-    newest = Gate.objects.filter(tenant=tenant).order_by("-opened_at", "-id")
+    """No canary: what a policy says about a test tells nothing about requests."""
+    newest = Gate.objects.filter(tenant=tenant, step__canary=None).order_by("-opened_at", "-id")
     return list(newest.only("id", "step_id", "envelope")[:most])
 
 

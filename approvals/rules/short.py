@@ -31,6 +31,8 @@ def shortly(document: dict[str, Any]) -> dict[str, Any]:
     made["rules"] = [_rule(rule) for rule in document["rules"]]
     if document["freezes"]:
         made["freezes"] = document["freezes"]
+    if "canaries" in document:
+        made["canaries"] = document["canaries"]
     try:
         is_same = documents.normalise(made) == document
     except documents.InvalidPolicy:

@@ -114,7 +114,7 @@ class Difference:
     """One thing that a new policy does otherwise. `gone` and `come` are the phrases that only
     the old one has, and only the new one."""
 
-    what: Literal["added", "removed", "moved", "changed", "list", "freeze"]
+    what: Literal["added", "removed", "moved", "changed", "list", "freeze", "canaries"]
     name: str
     text: str
     gone: tuple[str, ...] = ()
@@ -136,7 +136,7 @@ def diff(old: dict[str, Any], new: dict[str, Any]) -> list[Difference]:
             made.append(Difference(what="moved", name=one, text=text))
         if rule != before[one][1]:
             made.append(_changed(one, before[one][1], rule))
-    return [*made, *_lists(old["lists"], new["lists"]), *_freezes(old, new)]
+    return [*made, *_lists(old["lists"], new["lists"]), *_freezes(old, new), *_canaries(old, new)]
 
 
 def phrases(rule: dict[str, Any]) -> tuple[str, ...]:
@@ -159,7 +159,7 @@ def _changed(one: str, old: dict[str, Any], new: dict[str, Any]) -> Difference:
 
 
 def _told(
-    what: Literal["changed", "list", "freeze"],
+    what: Literal["changed", "list", "freeze", "canaries"],
     one: str,
     text: str,
     old: Sequence[str],
@@ -194,6 +194,22 @@ def _freezes(old: dict[str, Any], new: dict[str, Any]) -> list[Difference]:
         return []
     text = "What freezes by itself has changed."
     return [_told("freeze", "freezes", text, before, after)]
+
+
+def _canaries(old: dict[str, Any], new: dict[str, Any]) -> list[Difference]:
+    before, after = canaries(old), canaries(new)
+    if before == after:
+        return []
+    text = "How often canaries are planted has changed."
+    return [_told("canaries", "canaries", text, [before], [after])]
+
+
+def canaries(document: dict[str, Any]) -> str:
+    """How often reviewers are tested by requests that can never be paid."""
+    per_week = document.get("canaries", {}).get("per_week", 0)
+    if not per_week:
+        return "no canaries"
+    return f"up to {per_week} {'canary' if per_week == 1 else 'canaries'} within any seven days"
 
 
 def freeze(one: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ from console.api.auth import ApiRequest, door
 from console.api.documents import complete
 from console.api.gates import (
     Decide,
-    DecisionShown,
+    DecisionMade,
     GateFilter,
     GateList,
     GateShown,
@@ -204,7 +204,7 @@ def get_gate(request: ApiRequest, gate_id: uuid.UUID) -> HttpResponse:
     return answer(GateShown.to_person(access.access_gate_by_id(person, gate_id), person))
 
 
-@api.post("/gates/{gate_id}/decisions", auth=door("gates.decide"), response={201: DecisionShown})
+@api.post("/gates/{gate_id}/decisions", auth=door("gates.decide"), response={201: DecisionMade})
 def decide(request: ApiRequest, gate_id: uuid.UUID, body: Decide) -> HttpResponse:
     """Approve or deny, over exactly the digest that you were shown."""
 
@@ -219,6 +219,6 @@ def decide(request: ApiRequest, gate_id: uuid.UUID, body: Decide) -> HttpRespons
             signed=body.signed.signed() if body.signed else None,
             request=request,
         )
-        return 201, DecisionShown.of(decision)
+        return 201, DecisionMade.to_person(decision, request.auth.person)
 
     return once(request, deed)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, JsonValue, StringConstraints
 
+from approvals.canaries import told_to
 from approvals.eligibility import why_not
 from approvals.envelope import phrase
 from approvals.gates import envelope_of
@@ -75,6 +76,36 @@ class DecisionShown(BaseModel):
         )
 
 
+class CanaryShown(BaseModel):
+    """Told to who has decided there, and to all once the gate is closed."""
+
+    flaw: Literal["amount", "account"] = Field(description="What was wrong, in a word")
+    said: str = Field(description="What was wrong and how it counts, in words")
+    is_caught: bool | None = Field(description="null: you did not decide about it")
+    model_gate_id: uuid.UUID = Field(description="The gate of the payment it was modelled on")
+
+    @classmethod
+    def to_person(cls, gate: Gate, person: User) -> CanaryShown | None:
+        told = told_to(gate, person)
+        if told is None:
+            return None
+        return cls(
+            flaw=told.canary.flaw,  # type: ignore[arg-type]  # a check constraint keeps it
+            said=told.text,
+            is_caught=told.is_caught,
+            model_gate_id=told.canary.model_id,
+        )
+
+
+class DecisionMade(DecisionShown):
+    canary: CanaryShown | None = Field(description="null: it was no test")
+
+    @classmethod
+    def to_person(cls, decision: Decision, person: User) -> DecisionMade:
+        shown = DecisionShown.of(decision).model_dump()
+        return cls(**shown, canary=CanaryShown.to_person(decision.gate, person))
+
+
 class CommentShown(BaseModel):
     id: uuid.UUID
     gate_id: uuid.UUID
@@ -114,6 +145,7 @@ class GateSummary(BaseModel):
     opened_at: datetime
     expires_at: datetime
     closed_at: datetime | None
+    was_canary: bool = Field(description="Whether it was a test; false as long as it is open")
 
     @classmethod
     def fields_of(cls, gate: Gate) -> dict[str, Any]:
@@ -139,6 +171,7 @@ class GateSummary(BaseModel):
             "opened_at": gate.opened_at,
             "expires_at": gate.expires_at,
             "closed_at": gate.closed_at,
+            "was_canary": gate.was_canary,  # type: ignore[attr-defined]  # see console.access
         }
 
     @classmethod
@@ -155,6 +188,7 @@ class GateShown(GateSummary):
     you: int = Field(description="Your number, by which a statement names you")
     you_may_decide: bool
     why_not: str = Field(description="Why you may not decide; empty when you may")
+    canary: CanaryShown | None = Field(description="null: it was no test, or you are not told yet")
 
     @classmethod
     def to_person(cls, gate: Gate, person: User) -> GateShown:
@@ -171,6 +205,7 @@ class GateShown(GateSummary):
             you=person.pk,
             you_may_decide=not obstacle,
             why_not=obstacle,
+            canary=CanaryShown.to_person(gate, person),
         )
 
 

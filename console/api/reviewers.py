@@ -37,6 +37,9 @@ class HabitShown(BaseModel):
     approve_percent: int
     fast_percent: int
     overturned_percent: int | None = Field(description="null: none was looked at again")
+    canaries: int = Field(description="Canaries decided about; in no other figure")
+    caught: int = Field(description="Of those, how many were not approved")
+    caught_percent: int | None = Field(description="null: there were none")
     alert: str = Field(description="What is alarming, in words; empty for most")
 
     @classmethod

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 
+from approvals import canaries
 from console import access
 from console.models import AuditEntry
 from console.pages.guard import page, person_of
@@ -46,7 +47,11 @@ def audit(request: HttpRequest) -> HttpResponse:
     page = access.find_audit(
         person_of(request), actor=filters["actor"], action=action, verdict=verdict, cursor=cursor
     )
+    tests = canaries.closed_among(
+        [entry.subject_id for entry in page.items if entry.action == "decided"]
+    )
     for entry in page.items:
+        entry.is_canary = entry.subject_id in tests  # type: ignore[attr-defined]
         entry.decided = _decided(entry)  # type: ignore[attr-defined]
         entry.address_of_subject = _address(entry)  # type: ignore[attr-defined]
     context = {

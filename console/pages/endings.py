@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
+from approvals import canaries
 from approvals.models import Decision, Gate
 from console.models import User
 from console.pages import words
@@ -22,7 +23,10 @@ GIVEN_UP = "GivenUp"
 
 
 def payment_state(gate: Gate) -> str:
-    """The state of the payment behind a gate, as `words.PAYMENT_STATES` names it."""
+    """The state of the payment behind a gate, as `words.PAYMENT_STATES` names it; a gate that
+    `console.access` gave says as well whether it was a canary."""
+    if getattr(gate, "was_canary", False):
+        return "canary"
     if gate.status != Gate.Status.APPROVED:
         return gate.status
     step = gate.step
@@ -48,6 +52,7 @@ def outcome_words(gate: Gate, amount: str) -> str:
         "given_up": f"Nobody could find out whether {amount} was paid. {reason}",
         "denied": f"The payment of {amount} was refused. Nothing was paid.",
         "expired": "Not enough people approved in time. Nothing was paid.",
+        "canary": canaries.ENDED,
         "withdrawn": "The request was withdrawn. Nothing was paid.",
         "changes_requested": "Somebody wants it changed; the run was told. Nothing was paid.",
         "revoked": f"{reason} Nothing was paid.",
@@ -66,6 +71,8 @@ def reference_of(step: Step) -> str:
 
 def over_words(gate: Gate, decisions: Sequence[Decision], person: User) -> str:
     """Why nothing is left to decide, for who is looking while it closes; "" while it is open."""
+    if getattr(gate, "was_canary", False):
+        return "This was a canary; nothing is left to decide."
     voted = decisions[-1].person if decisions else None
     last = "You" if voted == person else str(voted)
     sentences = {

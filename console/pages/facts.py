@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from approvals import asking, counting, quorum
+from approvals import asking, canaries, counting, quorum
 from approvals.eligibility import why_not
 from approvals.envelope import phrase
 from approvals.gates import envelope_of
@@ -60,7 +60,20 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
         "may_take_back": _may_take_back(gate, decisions, person),
         "if_approved": if_approved(gate, left),
         "consequences": consequences(gate, left),
+        **canary_of(gate, person),
     }
+
+
+def canary_of(gate: Gate, person: User) -> dict[str, Any]:
+    """What is said of a canary to who may know it by now, in the place of what a page says else:
+    nothing of it is cleared, and no approval of it has to be taken back."""
+    told = canaries.told_to(gate, person)
+    if told is None:
+        return {"canary": None}
+    more = {"canary": told, "may_take_back": False}
+    if gate.status == Gate.Status.OPEN:
+        more |= {"standing": "This was a canary.", "why_not": "The request is being closed."}
+    return more
 
 
 def standing_of(gate: Gate, person: User, decisions: list[Decision], left: int) -> dict[str, str]:

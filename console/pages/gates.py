@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
+from approvals import canaries
 from approvals.errors import DecisionRefused, TooFast
 from approvals.freezes import why_frozen
 from approvals.history import history_of
@@ -162,8 +163,19 @@ def decide(request: HttpRequest, id: UUID) -> HttpResponse:
     except DecisionRefused as refusal:
         form.add_error(None, str(refusal))
         return _again(request, access.access_gate_by_id(person, id), form, 409)
-    messages.success(request, SAID[verdict])
+    _say_decided(request, found, verdict)
     return redirect("gate", id=found.id)
+
+
+def _say_decided(request: HttpRequest, gate: Gate, verdict: str) -> None:
+    """At once, and in the same breath, where it was a test."""
+    told = canaries.told_to(gate, person_of(request))
+    if told is None:
+        messages.success(request, SAID[verdict])
+    elif told.is_caught:
+        messages.success(request, "This was a canary, a test, and you caught it.")
+    else:
+        messages.error(request, "This was a canary, a test, and you missed it. Nothing was paid.")
 
 
 @page("gates.decide", methods=("POST",), instead="gate")

@@ -10,6 +10,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
+from approvals import planting
 from approvals import policies as published
 from approvals.envelope import phrase
 from approvals.errors import ApprovalsError
@@ -20,7 +21,7 @@ from console import access, rulebook
 from console.models import User
 from console.pages.faults import focus_first
 from console.pages.guard import page, person_of
-from console.pages.policywords import freezes_of, place_of, rules_of, trial_of
+from console.pages.policywords import canaries_of, freezes_of, place_of, rules_of, trial_of
 from console.roles import may
 
 SHOWN = 50
@@ -75,6 +76,7 @@ def policies(request: HttpRequest) -> HttpResponse:
         "versions": found,
         "shown": SHOWN,
         "proposed": list(proposed.order_by("-proposed_at")[:SHOWN]),
+        "has_no_model": not planting.models_of(person.tenant).exists(),
         **_shown(current),
         **_rights(person),
     }
@@ -103,6 +105,7 @@ def _shown(version: Policy | None) -> dict[str, Any]:
         "rules": rules_of(document),
         "lists": document["lists"],
         "freezes": freezes_of(document),
+        "canaries": canaries_of(document),
         "digest": bytes(version.digest).hex() if version else "",
         "phrase": phrase(bytes(version.digest)) if version else "",
     }

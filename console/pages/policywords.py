@@ -45,6 +45,11 @@ def freezes_of(document: dict[str, Any]) -> list[str]:
     return [telling.freeze(one) for one in document["freezes"]]
 
 
+def canaries_of(document: dict[str, Any]) -> str:
+    """How often reviewers are tested; empty where they are not."""
+    return telling.canaries(document) if "canaries" in document else ""
+
+
 def place_of(pointer: str) -> str:
     """Where a fault is, for people who count from one."""
     found = re.match(r"/rules/(\d+)", pointer)

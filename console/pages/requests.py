@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
+from approvals.canaries import was_canary
 from approvals.eligibility import is_asked, is_live
 from approvals.models import Decision, Gate
 from console import access
@@ -124,7 +125,7 @@ def _note(gate: Gate, decisions: list[Decision], person: User) -> str:
 def with_rows(gates: QuerySet[Gate], person: User) -> QuerySet[Gate]:
     """With what a row shows, and without what is large in it."""
     rows = gates.select_related("step", "run", "requester").prefetch_related("decisions")
-    rows = rows.annotate(is_from_mine=RequestedBy("run_id", person.pk))
+    rows = rows.annotate(is_from_mine=RequestedBy("run_id", person.pk), was_canary=was_canary())
     return rows.defer("envelope", "run__input", "run__result", "step__arguments", "step__result")
 
 

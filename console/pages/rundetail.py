@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from approvals.canaries import was_canary
 from approvals.models import Decision, Gate
 from console import access
 from console.models import User
@@ -253,6 +254,7 @@ def _row(
 def _gates(steps: list[Step], person: User) -> dict[UUID, Gate]:
     gates = Gate.objects.filter(step__in=[step for step in steps if step.is_money])
     gates = gates.select_related("step", "run", "requester").prefetch_related("decisions__person")
+    gates = gates.annotate(was_canary=was_canary())
     return {gate.step_id: gate for gate in annotated(gates.order_by("step__position"), person)}
 
 

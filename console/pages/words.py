@@ -56,6 +56,7 @@ PAYMENT_STATES = {
     "unpaid": State(word="Approved but not paid", icon="cross", tone="bad"),
     "in_doubt": State(word="In doubt", icon="question", tone="bad"),
     "given_up": State(word="Given up in doubt", icon="question", tone="bad"),
+    "canary": State(word="Canary, a test", icon="info", tone="calm"),
 }
 VERDICTS = {
     "approve": State(word="Approved", icon="check", tone="good"),

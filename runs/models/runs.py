@@ -74,6 +74,9 @@ class Run(models.Model):
         "self", on_delete=models.PROTECT, null=True, related_name="forks", db_index=False
     )
     forked_at = models.PositiveIntegerField(null=True, help_text="the first position of its own")
+    is_inert = models.BooleanField(
+        db_default=False, help_text="there to be looked at; nothing of it is ever started"
+    )
     schedule = models.ForeignKey(
         "Schedule", on_delete=models.PROTECT, null=True, related_name="runs", db_index=False
     )
@@ -117,6 +120,10 @@ class Run(models.Model):
             models.CheckConstraint(
                 condition=~Q(status="waiting") | ~Q(waiting_for=""),
                 name="runs_run_waits_in_words",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_inert=False) | Q(status__in=["waiting", "paused", "cancelled"]),
+                name="runs_run_inert_is_never_run",
             ),
         ]
         indexes = [

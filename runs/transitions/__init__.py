@@ -32,6 +32,7 @@ from runs.transitions.endings import (
     terminate,
 )
 from runs.transitions.holds import clear, deny, explain_hold
+from runs.transitions.inert import end_inert, insert_like
 from runs.transitions.of_runs import (
     Declared,
     Recording,
@@ -56,10 +57,12 @@ __all__ = [
     "clear",
     "declare",
     "deny",
+    "end_inert",
     "end_waiting",
     "explain_hold",
     "finish_attempt",
     "finish_run",
+    "insert_like",
     "park",
     "pause",
     "pause_for_a_person",

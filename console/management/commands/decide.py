@@ -9,7 +9,7 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management.base import CommandError
 
-from approvals import eligibility, signing, typed
+from approvals import canaries, eligibility, signing, typed
 from approvals.envelope import digest as digest_of
 from approvals.envelope import phrase
 from approvals.errors import DecisionRefused
@@ -61,6 +61,9 @@ class Command(PlainCommand):
         except (access.Refused, DecisionRefused) as refusal:
             raise CommandError(plain(str(refusal))) from None
         self.stdout.write(f"Recorded: {person.username} says {verdict}.")
+        told = canaries.told_to(found, person)
+        if told is not None:
+            self.stdout.write(plain(told.text))
 
 
 def _signed(
