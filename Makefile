@@ -33,14 +33,9 @@ help: ## What can be made
 up: $(RUN) ## Install and start everything (PLACET_PORT, PLACET_HOME, PLACET_DEMO=0)
 	@exec $(BIN)/python manage.py up
 
-# These play the processes within one; two at once are as good as one after the other. The others
-# start processes of their own, and what they do in time is measured.
-ROOMS := api approvals commands credentials demo pages runs telemetry test_architecture.py test_docs.py
-PROCESSES := browser concurrency crash embedded proof storm
-
+# Two at once, each with servers of its own and a file at a time; see tests/conftest.py for the order.
 test: $(DEV) browser lint ## All checks and the whole suite, browser included
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ROOMS:%=tests/%)
-	exec $(BIN)/python -m pytest $(PROCESSES:%=tests/%)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 bench: $(DEV) ## Measure steps, parked runs and gates beside the floor; 15 minutes of a quiet machine
 	@$(BIN)/python -m tests.bench.steps

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 SERVERS: real.Servers | None = None
+LONGEST = ("crash", "proof", "embedded", "storm", "concurrency", "browser", "pages")
+"""Where the longest files are: they come first, so that two workers end at about the same time."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -48,6 +50,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
     harness.prepare(SERVERS)
     config.add_cleanup(harness.close_connections)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _rank(item.path.parent.name))
+
+
+def _rank(folder: str) -> int:
+    return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
 
 
 @pytest.hookimpl(wrapper=True)

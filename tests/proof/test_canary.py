@@ -61,7 +61,8 @@ def listening_to_messages(url: str) -> Iterator[list[str]]:
     is_listening = threading.Event()
 
     def listen() -> None:
-        with redis.Redis.from_url(url) as client, client.monitor() as monitor:
+        forever = redis.Redis.from_url(url, socket_timeout=None)
+        with forever as client, client.monitor() as monitor:
             is_listening.set()
             while True:
                 # As it comes: the client's own reading of it fails on some commands.
