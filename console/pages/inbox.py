@@ -26,6 +26,7 @@ from console.pages.requests import (
     count_words,
     counted,
     matching,
+    rows_of,
     with_rows,
 )
 from console.pages.views import SORTS, VIEWS, Asked, View, views_of
@@ -97,18 +98,10 @@ def find_requests(person: User, asked: Asked, among: QuerySet[Gate], cursor: str
         rows, order = _closed(person, asked), "-closed_at"
     else:
         rows, order = among.filter(_belongs(person, asked.view.name)), SORTS[asked.sort]
-    page = _joined(access.page_of(rows.only("pk", order.lstrip("-")), order, cursor=cursor), person)
+    bare = access.page_of(rows.only("pk", order.lstrip("-")), order, cursor=cursor)
+    page = Page(items=rows_of(bare.items, person), next_cursor=bare.next_cursor)
     grey = _grey(person, asked, order, cursor) if asked.view.is_open else []
     items = annotated(_in_place(page, grey, order), person, _groups(person, asked))
-    return Page(items=items, next_cursor=page.next_cursor)
-
-
-def _joined(page: Page[Gate], person: User) -> Page[Gate]:
-    """The page's gates with their steps, runs and people, which are looked up for these alone:
-    PostgreSQL would read whole tables to join what it does not know to be so few."""
-    wanted = access.gates_of(person).filter(pk__in=[gate.pk for gate in page.items])
-    known = {gate.pk: gate for gate in with_rows(wanted, person)}
-    items = [known[gate.pk] for gate in page.items]
     return Page(items=items, next_cursor=page.next_cursor)
 
 

@@ -137,6 +137,15 @@ class Step(models.Model):
                 condition=Q(status="running", is_remote=True),
                 name="runs_step_running",
             ),
+            # What people are shown first, among all steps that there ever were.
+            models.Index(
+                fields=["id"],
+                condition=Q(status="waiting", kind="ask"),
+                name="runs_step_asking",
+            ),
+            models.Index(
+                fields=["finished_at"], condition=Q(status="failed"), name="runs_step_failed"
+            ),
         ]
 
 
