@@ -74,7 +74,7 @@ def check_tier(gate: Gate) -> None:
     """Raises `BatchRefused` where an approval takes more than a confirmation."""
     if gate.tier != Gate.Tier.CONFIRM:
         raise BatchRefused(
-            f"{_named(gate)} asks for more than a confirmation, so it is decided by itself."
+            f"The {_named(gate)} asks for more than a confirmation, so it is decided by itself."
             " Nothing was recorded."
         )
 
@@ -106,7 +106,8 @@ def _listed(tenant: str, items: Sequence[Item]) -> list[Gate]:
         check_tier(gate)
         if bytes(gate.digest).hex() != asked[gate.pk].lower():
             raise DigestMismatch(
-                f"What you saw of {_named(gate)} is not what it asks about; nothing was recorded."
+                f"What you saw of the {_named(gate)} is not what it asks about;"
+                " nothing was recorded."
             )
     return sorted(gates, key=lambda gate: bytes(gate.digest))
 
@@ -139,8 +140,10 @@ def _record(asked: Batch) -> Batch:
 
 def _named(gate: Gate) -> str:
     if gate.amount_minor is None:
-        return f"The call of {gate.tool}"
-    return f"{amount(gate.amount_minor, gate.currency)} to {gate.payee_name or gate.payee}"
+        return f"call of {gate.tool}"
+    return (
+        f"payment of {amount(gate.amount_minor, gate.currency)} to {gate.payee_name or gate.payee}"
+    )
 
 
 def _number(number: int) -> bytes:

@@ -86,11 +86,13 @@ def access_batch(person: User, id: uuid.UUID) -> Batch:
 
 
 def find_rows(person: User, batch: Batch) -> list[Row]:
-    """Its requests in the order of the list, each with what its person decided there by now."""
-    gates = {gate.pk: gate for gate in access.gates_of(person).filter(pk__in=batch.gates)}
-    own = Decision.objects.filter(gate__in=gates, person=batch.person)
+    """Its requests, the first to expire first, each with what its person decided there by now."""
+    rows = access.gates_of(person).filter(pk__in=batch.gates).select_related("step", "run")
+    rows = rows.prefetch_related("decisions__person").order_by("expires_at", "id")
+    gates = {gate.pk: gate for gate in rows}
+    own = Decision.objects.filter(gate__in=gates, person=batch.person).select_related("person")
     decisions = {decision.gate_id: decision for decision in own}
-    return [Row(gate=gates[id], decision=decisions.get(id)) for id in batch.gates]
+    return [Row(gate=gate, decision=decisions.get(id)) for id, gate in gates.items()]
 
 
 def _decide(

@@ -14,8 +14,10 @@ from pydantic import BaseModel
 
 from console import access, deeds
 from console.api import (
+    batches,
     breakglass,
     comments,
+    pace,
     policies,
     refusals,
     reviewers,
@@ -88,6 +90,8 @@ api = Api(
 refusals.connect(api)
 api.add_router("", steering.router)
 api.add_router("", comments.router)
+api.add_router("", batches.router)
+api.add_router("", pace.router)
 api.add_router("", policies.router)
 api.add_router("", schedules.router)
 api.add_router("", safeguards.router)
@@ -195,6 +199,12 @@ def list_gates(request: ApiRequest, query: Query[GateFilter]) -> HttpResponse:
     )
     items = [GateSummary.of(gate) for gate in page.items]
     return answer(GateList(items=items, next_cursor=page.next_cursor))
+
+
+# Before the path that would take its last part for the id of a gate.
+api.post("/gates/decisions", auth=door("gates.decide"), response={201: batches.BatchShown})(
+    batches.decide_many
+)
 
 
 @api.get("/gates/{gate_id}", auth=door("gates.view"), response=GateShown)

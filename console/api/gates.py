@@ -59,6 +59,7 @@ class DecisionShown(BaseModel):
     digest: str
     method: str = Field(description="`confirm`, or the kind of the key that signed")
     key_id: uuid.UUID | None
+    batch_id: uuid.UUID | None = Field(description="The list that was decided at once, if it was")
     decided_at: datetime
 
     @classmethod
@@ -72,6 +73,7 @@ class DecisionShown(BaseModel):
             digest=hexed(decision.digest),
             method=decision.method,
             key_id=decision.key_id,
+            batch_id=decision.batch_id,
             decided_at=decision.decided_at,
         )
 

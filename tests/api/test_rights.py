@@ -19,6 +19,7 @@ from tests.harness import World, as_role
 # nothing there: enough to tell that the door was passed, without doing anything.
 NOTHING = callers.ABSENT
 DECIDE = {"verdict": "approve", "digest": "0" * 64}
+TOGETHER = {"verdict": "approve", "requests": [{"gate": NOTHING, "digest": "0" * 64}]}
 SETTLE = {"answer": "give_up", "reason": "Nobody answers."}
 START = {"workflow": "none", "input": {}}
 BECAUSE = {"reason": "The bank is closed."}
@@ -84,6 +85,10 @@ CALLS: dict[tuple[str, str], tuple[str, set[str], Any, int]] = {
         404,
     ),
     ("POST", f"gates/{NOTHING}/decisions"): ("gates:decide", {"reviewer"}, DECIDE, 404),
+    ("POST", "gates/decisions"): ("gates:decide", {"reviewer"}, TOGETHER, 404),
+    ("GET", f"batches/{NOTHING}"): ("gates:read", EVERYBODY, None, 404),
+    ("GET", "pace"): ("gates:decide", {"reviewer"}, None, 200),
+    ("POST", "recap"): ("gates:decide", {"reviewer"}, {"upto": NOTHING}, 409),
     ("GET", "freezes"): ("safeguards:read", EVERYBODY, None, 200),
     ("POST", "freezes"): (
         "safeguards:write",
@@ -130,7 +135,15 @@ def make(caller: callers.Caller, method: str, path: str, **headers: str) -> Any:
 def test_every_call_is_in_the_table() -> None:
     given = {"{name}": "go", "{position}": "0", "{number}": "999"}
     given |= dict.fromkeys(
-        ("{run_id}", "{gate_id}", "{schedule_id}", "{freeze_id}", "{change_id}", "{glass_id}"),
+        (
+            "{run_id}",
+            "{gate_id}",
+            "{schedule_id}",
+            "{freeze_id}",
+            "{change_id}",
+            "{glass_id}",
+            "{batch_id}",
+        ),
         NOTHING,
     )
     described = set()

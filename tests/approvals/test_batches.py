@@ -20,6 +20,7 @@ from runs.models import new_id
 from tests.approvals.attacks import PROCESSES, Attack, parked_at, proper_seal, refusal
 from tests.approvals.test_pace import approve, moved_back
 from tests.harness import World, as_role
+from tests.pages.visitors import make_person
 from tests.zoo import ledger
 
 
@@ -125,7 +126,9 @@ def test_the_same_confirmation_again_is_the_one_that_stands_and_another_is_refus
 
 def test_a_request_of_a_higher_tier_is_refused_by_its_name(world: World) -> None:
     low, high = *parked(world, 1), parked_at(world, "passkey")
-    said = "20,050.00 EUR to GB29NWBK60161331926810 asks for more than a confirmation"
+    said = (
+        "The payment of 20,050.00 EUR to GB29NWBK60161331926810 asks for more than a confirmation"
+    )
     with pytest.raises(BatchRefused) as refused:
         begin(world, low, high)
     assert str(refused.value) == f"{said}, so it is decided by itself. Nothing was recorded."
@@ -148,7 +151,7 @@ def test_what_cannot_be_a_list_is_refused(world: World) -> None:
         begin(world, gate, gate)
     with pytest.raises(BatchRefused, match="One of these requests is not there"):
         begin(world, items=[Item(gate_id=new_id(), digest="0" * 64)])
-    with pytest.raises(DigestMismatch, match=r"What you saw of 0\.50 EUR to GB29"):
+    with pytest.raises(DigestMismatch, match=r"What you saw of the payment of 0\.50 EUR to GB29"):
         begin(world, items=[Item(gate_id=gate.pk, digest="0" * 64)])
     with pytest.raises(BatchRefused, match="ask for changes at each"):
         begin(world, gate, verdict="changes", reason="Half of it.")
@@ -246,10 +249,11 @@ def forged_in(batch: UUID, gate: Gate, person: Any, verdict: str = "approve") ->
 
 def test_a_batch_that_nobody_confirmed_is_not_taken_from_any_process(world: World) -> None:
     first, second = parked(world, 2)
+    olivia = make_person("olivia", "reviewer", tenant="elsewhere")
     wrong = [
         ({"seal": b"\0" * 32}, "batch seal: nobody who was signed in confirmed this list"),
         ({"digest": b"\0" * 32}, "batch digest: this is not the digest of the list"),
-        ({"person": world.mallory.pk + 1000}, "batch person: nobody active of this tenant"),
+        ({"person": olivia.pk}, "batch person: nobody active of this tenant"),
         ({"verdict": "deny", "reason": ""}, "batch reason: a denial needs a reason"),
         ({"verdict": "changes"}, "approvals_batch_verdict"),
     ]

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from approvals.models import Decision
 from runs.models import Run
+from tests.approvals.attacks import parked_at
 from tests.browser.web import Console, wait_for_live
 from tests.harness import World
 from tests.zoo import ledger
@@ -130,7 +131,8 @@ def test_the_keys_are_shown_and_the_search_is_reached(world: World, console: Con
 
 
 def test_x_marks_a_row_for_oneself_and_it_stays_marked(world: World, console: Console) -> None:
-    first, second = world.gates(world.park_at_gates(9870, 4200))
+    # Above the lowest tier nothing is decided together with others, so x selects nothing.
+    first, second = (parked_at(world, "passkey") for _ in range(2))
     page = console.open("bob")
     page.goto("/inbox/")
     wait_for_live(page)
@@ -144,7 +146,7 @@ def test_x_marks_a_row_for_oneself_and_it_stays_marked(world: World, console: Co
     expect(
         page.get_by_role("status").filter(has_text="Marked. Nothing was decided.")
     ).to_have_count(1)
-    world.decide(first, world.carol)
+    world.decide(first, world.carol, "deny", "A copy.")
     world.settle()
     expect(page.locator("tr.is-closed")).to_have_count(1)
     expect(row).to_have_attribute("data-marked", "")

@@ -6,9 +6,11 @@ import json
 
 import pytest
 
+from approvals.batches import digest_of
 from approvals.envelope import phrase
-from approvals.models import Decision, Gate
+from approvals.models import Batch, Decision, Gate
 from console.models import AuditEntry
+from tests.approvals.attacks import parked_at
 from tests.commands.terminal import run
 from tests.harness import PASSWORD, World
 from tests.zoo import ledger
@@ -82,6 +84,35 @@ def test_nobody_decides_with_a_password_that_is_not_theirs(
     monkeypatch.delenv("PLACET_PASSWORD")
     said = run("decide", str(gate.id), "--user", "bob", "--approve", "--yes")
     assert said.refusal.startswith("There is nobody to ask for the password; set PLACET_PASSWORD")
+
+
+def test_several_gates_are_shown_and_decided_with_one_confirmation(
+    world: World, gate: Gate
+) -> None:
+    (other,) = world.gates(world.park_at_gates(4200))
+    ids = (str(gate.id), str(other.id))
+    said = run("decide", *ids, "--user", "bob", "--approve", "--yes")
+    assert said.refusal == ""
+    listed = digest_of([bytes(gate.digest), bytes(other.digest)])
+    for fact in ("500.00 EUR", "42.00 EUR", phrase(bytes(other.digest)), listed.hex()):
+        assert fact in said.out
+    assert said.out.endswith("".join(f"{id}  recorded: approve\n" for id in ids))
+    assert Batch.objects.get().decisions.count() == 2
+    again = run("decide", *ids, "--user", "bob", "--deny", "--reason", "No.", "--yes")
+    refused = "not recorded: You have decided already; one person has one vote."
+    assert again.out.endswith("".join(f"{id}  {refused}\n" for id in ids))
+
+
+def test_what_asks_for_more_than_a_confirmation_is_not_decided_with_others(
+    world: World, gate: Gate
+) -> None:
+    high = parked_at(world, "passkey")
+    ids = (str(gate.id), str(high.id))
+    said = run("decide", *ids, "--user", "bob", "--approve", "--yes")
+    assert said.refusal.startswith("The payment of 20,050.00 EUR to GB29NWBK60161331926810 asks")
+    said = run("decide", *ids, "--user", "bob", "--approve", "--yes", "--typed", "6810")
+    assert said.refusal == "A key signs one gate at a time, and so is a fact typed."
+    assert not Decision.objects.exists() and not Batch.objects.exists()
 
 
 @pytest.mark.parametrize("unknown", ["x", "0193d1a0-0000-7000-8000-000000000000"])

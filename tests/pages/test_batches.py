@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.db import connection
 
-from approvals.batches import digest_of
+from approvals.batches import Item, digest_of
 from approvals.envelope import phrase
 from approvals.limits import MAX_BATCH, RATE_APPROVALS
 from approvals.models import Batch, Decision, Gate, Viewing
+from console.batching import decide_together
 from console.models import AuditEntry
+from runs.models import new_id
 from tests.approvals.attacks import parked_at
 from tests.approvals.test_pace import approve
-from tests.harness import World
+from tests.harness import World, as_role
 from tests.pages.test_inbox import set_gates
 from tests.pages.test_markup import HOSTILE, check
 from tests.pages.visitors import Page, Visitor, make_person, visit_as, written
@@ -99,8 +103,7 @@ def test_every_selected_request_is_shown_with_its_facts_and_nothing_is_decided(
         assert phrase(bytes(gate.digest)) in page.text
     assert page.text.count("Requested by alice in a run of paying") == 2
     assert page.text.count("This is the first payment to this account.") == 2
-    assert page.text.count("1 person of the group payments must approve") == 0
-    assert page.text.count("one person of the group payments must approve") == 2
+    assert page.text.count("One person of the group payments must approve") == 2
     listed = digest_of(gate.digest for gate in gates)
     assert listed.hex() in page.text and phrase(listed) in page.text
     assert written() == before
@@ -211,6 +214,26 @@ def test_what_was_decided_by_itself_meanwhile_stays_as_it_was(world: World, bob:
     assert "bob denied it by itself." in rows(page)[f"gate-{first.id}"]
     assert first.decisions.get().verdict == "deny"
     assert second.decisions.get().batch is not None
+
+
+def test_equal_confirmations_at_once_are_one(world: World) -> None:
+    gates = parked(world, 3)
+    items = [Item(gate_id=gate.pk, digest=bytes(gate.digest).hex()) for gate in gates]
+    id = new_id()
+
+    def confirmed(_: int) -> list[Any]:
+        try:
+            said = decide_together(world.bob, id=id, items=items, verdict="approve", reason="")
+            return [row.decision.pk for row in said.rows if row.decision]
+        finally:
+            connection.close()
+
+    with as_role("placet_web"), ThreadPoolExecutor(4) as threads:
+        told = list(threads.map(confirmed, range(8)))
+    assert len(told[0]) == 3 and told == [told[0]] * 8
+    assert Batch.objects.get().decisions.count() == Decision.objects.count() == 3
+    assert AuditEntry.objects.filter(action="batch_confirmed").count() == 1
+    assert AuditEntry.objects.filter(action="decided").count() == 3
 
 
 # What cannot be decided at once

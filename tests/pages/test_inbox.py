@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from approvals.eligibility import is_asked, is_live, why_not
-from approvals.models import Gate, Reviewer
+from approvals.models import Batch, Decision, Gate, Reviewer
 from console.access import DEFAULT_PAGE_SIZE
 from console.pages import requests
 from console.pages.views import VIEWS
@@ -415,5 +415,10 @@ def test_nothing_in_the_inbox_decides(bob: Visitor, gate: Gate) -> None:
 
     main = [e for e in page.all("form") if "accounts" not in e.attributes.get("action", "")]
     assert "post" not in [e.attributes.get("method") for e in main if "role" in e.attributes]
-    assert "checkbox" not in [e.attributes.get("type") for e in page.all("input")]
+    assert {e.attributes["action"] for e in main if "action" in e.attributes} <= {
+        "/theme/",
+        "/batches/",
+    }
+    assert bob.post("/batches/", gate=str(gate.id), verdict="approve").status_code == 200
+    assert not Decision.objects.exists() and not Batch.objects.exists()
     assert "No key decides anything." in page.text

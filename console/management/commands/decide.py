@@ -9,7 +9,7 @@ from typing import Any, cast
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.core.management.base import CommandError
 
-from approvals import canaries, eligibility, signing, typed
+from approvals import batches, canaries, eligibility, signing, typed
 from approvals.envelope import digest as digest_of
 from approvals.envelope import phrase
 from approvals.errors import DecisionRefused
@@ -17,19 +17,21 @@ from approvals.gates import envelope_of
 from approvals.models import Gate
 from approvals.signing import Signed
 from console import access, deeds
+from console.batching import Item, decide_together
 from console.management import keyfiles
 from console.management.money import money
 from console.management.people import confirm, person_named, plain, prove
 from console.management.plain import PlainCommand
 from console.models import User
 from console.pages.facts import who_words
+from runs.models import new_id
 
 
 class Command(PlainCommand):
     help = "Approve or deny at a gate, as a person who proves to be that person."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("gate", help="the gate's id, as `gates` shows it")
+        parser.add_argument("gate", nargs="+", help="the gate's id, as `gates` shows it")
         parser.add_argument("--user", required=True, help="who decides")
         verdict = parser.add_mutually_exclusive_group(required=True)
         verdict.add_argument("--approve", dest="verdict", action="store_const", const="approve")
@@ -39,13 +41,16 @@ class Command(PlainCommand):
         parser.add_argument("--typed", default="", help="the amount, or the end of the account")
         parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
-    def handle(self, *args: Any, gate: str, **options: Any) -> None:
+    def handle(self, *args: Any, gate: list[str], **options: Any) -> None:
         verdict = cast(deeds.Verdict, options["verdict"])
         person = person_named(options["user"])
         key = keyfiles.read(options["key"]) if options["key"] else None
         prove(person)
         try:
-            found = access.access_gate_by_id(person, gate, right="gates.decide")
+            if len(gate) > 1:
+                self._together(person, gate, verdict, options)
+                return
+            found = access.access_gate_by_id(person, gate[0], right="gates.decide")
             self.stdout.write(_facts(found))
             if not options["yes"]:
                 confirm(f"{verdict.capitalize()} as {person.username}?")
@@ -64,6 +69,36 @@ class Command(PlainCommand):
         told = canaries.told_to(found, person)
         if told is not None:
             self.stdout.write(plain(told.text))
+
+    def _together(
+        self, person: User, ids: list[str], verdict: deeds.Verdict, options: dict[str, Any]
+    ) -> None:
+        """Several gates of the lowest tier: each is shown, and one confirmation is asked for."""
+        if options["key"] or options["typed"]:
+            raise CommandError("A key signs one gate at a time, and so is a fact typed.")
+        batches.check_size(len(ids))
+        found = [access.access_gate_by_id(person, id, right="gates.decide") for id in ids]
+        digests = [digest_of(bytes(gate.envelope)) for gate in found]
+        for gate in found:
+            batches.check_tier(gate)
+            self.stdout.write(f"{_facts(gate)}\n")
+        listed = batches.digest_of(digests)
+        self.stdout.write(f"The list  {listed.hex()}\n          {phrase(listed)}")
+        if not options["yes"]:
+            confirm(f"{verdict.capitalize()} all {len(found)} as {person.username}?")
+        said = decide_together(
+            person,
+            id=new_id(),
+            items=[
+                Item(gate_id=gate.pk, digest=digest.hex())
+                for gate, digest in zip(found, digests, strict=True)
+            ],
+            verdict=verdict,
+            reason=options["reason"],
+        )
+        for row in said.rows:
+            told = f"not recorded: {row.refusal}" if row.refusal else f"recorded: {verdict}"
+            self.stdout.write(plain(f"{row.gate.pk}  {told}"))
 
 
 def _signed(
