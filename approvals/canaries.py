@@ -17,7 +17,10 @@ from approvals.models import Canary, Decision, Gate
 from approvals.rules.words import amount
 from runs.models import Run
 
-ENDED = "This was a canary, a test of those who decide: nothing of it could ever be paid."
+ENDED = (
+    "This was a canary, a test of those who decide: nobody asked for it, and nothing of it could"
+    " ever be paid."
+)
 """What the run and the step of a canary say once it is over."""
 
 

@@ -48,7 +48,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         person_of(request), actor=filters["actor"], action=action, verdict=verdict, cursor=cursor
     )
     tests = canaries.closed_among(
-        [entry.subject_id for entry in page.items if entry.action == "decided"]
+        [entry.subject_id for entry in page.items if entry.action == "decided" and entry.subject_id]
     )
     for entry in page.items:
         entry.is_canary = entry.subject_id in tests  # type: ignore[attr-defined]

@@ -70,9 +70,9 @@ def canary_of(gate: Gate, person: User) -> dict[str, Any]:
     told = canaries.told_to(gate, person)
     if told is None:
         return {"canary": None}
-    more = {"canary": told, "may_take_back": False}
+    more: dict[str, Any] = {"canary": told, "may_take_back": False}
     if gate.status == Gate.Status.OPEN:
-        more |= {"standing": "This was a canary.", "why_not": "The request is being closed."}
+        more["why_not"] = "The request is being closed."
     return more
 
 

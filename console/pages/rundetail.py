@@ -187,6 +187,8 @@ def sentence(run: Run) -> str:
     }
     if run.status == "succeeded":
         return end_of(run)
+    if run.is_inert and run.status in Run.ENDED:
+        return "It was there to be looked at, and nothing of it was ever run."
     if run.status == "waiting":
         return words.waits_for(run.waiting_for)
     return fixed.get(run.status, "")

@@ -82,6 +82,7 @@ def end_inert(step: Step, error: dict[str, str]) -> None:
 
 
 def _run_like(former: Run, *, awaited: int) -> Run:
+    now = database_now()
     is_of_page = (former.idempotency_key or "").startswith(BY_PAGE)
     run = Run.objects.create(
         tenant=former.tenant,
@@ -93,9 +94,10 @@ def _run_like(former: Run, *, awaited: int) -> Run:
         seed=os.urandom(16),
         status=Run.Status.WAITING,
         waiting_for=_words_of(former),
-        waiting_since=database_now(),
-        started_at=database_now(),
+        waiting_since=now,
+        started_at=now,
         awaited=[awaited],
+        deadline_at=former.deadline_at and former.deadline_at + (now - former.created_at),
         is_inert=True,
     )
     Claim.objects.create(run=run, tenant=run.tenant, fence=1)

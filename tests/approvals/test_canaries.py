@@ -16,6 +16,7 @@ from console.celery import sweeps_of
 from runs import canonical, effects, forks, steering
 from runs.declare import TOOLS
 from runs.errors import ConsentMismatch, ForkRefused
+from runs.lifecycle import start_run
 from runs.models import Event, Run, Step, new_id
 from tests.approvals import former, planted
 from tests.approvals.attacks import ALL_PROCESSES, claim, clearance, refusal
@@ -447,6 +448,32 @@ def test_a_canary_without_any_other_decision_has_figures_too(world: World) -> No
     carol = habits.habits_of(tenant=world.tenant, days=30, person=world.carol)[0]
     assert (carol.decisions, carol.approve_percent, carol.fast_percent) == (0, 0, 0)
     assert (carol.canaries, carol.caught_percent) == (1, 100)
+
+
+def test_what_the_run_had_read_before_is_copied_and_its_deadline_is_as_far_away(
+    world: World,
+) -> None:
+    planted.wanted(world, 3, planted.TRANSFERS | {"when": {"tools": ["pay"]}})
+    with as_role("placet_web"):
+        run, _ = start_run(
+            tenant=world.tenant,
+            workflow="paying",
+            input={"amounts": [500]},
+            requested_by=world.alice,
+            deadline_seconds=3600,
+        )
+    world.settle()
+    world.approve_all(run)
+    world.settle()
+    gate = planted.plant(world)
+    assert gate is not None
+    paying, canary = world.steps(run), world.steps(gate.run)
+    names = [step.name for step in canary]
+    assert names == [step.name for step in paying[:2]] == ["add", "pay"]
+    assert canary[0].result == paying[0].result and canary[1].result is None
+    assert Event.objects.filter(run=gate.run, kind="step.succeeded", position=0).count() == 1
+    deadline = Run.objects.get(pk=gate.run_id).deadline_at
+    assert deadline is not None and 3590 < (deadline - gate.opened_at).total_seconds() < 3610
 
 
 def test_what_somebody_approved_fast_does_not_sum_up_canaries(world: World) -> None:

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.approvals import planted
 from tests.commands.terminal import Said, run
 from tests.harness import World
 from tests.zoo import ledger, world_dir
@@ -80,3 +81,10 @@ def test_code_that_would_write_cannot(world: World) -> None:
         with pytest.raises(DatabaseError, match="read-only transaction"):
             with connection.cursor() as cursor:
                 cursor.execute("UPDATE runs_run SET progress_done = 1")
+
+
+def test_what_was_never_run_is_not_replayed(world: World) -> None:
+    gate = planted.planted(world)
+    said = replay("--workflow", "transferring")
+    assert said.out.endswith("All 1 agree with this code.\n"), "the payment it is modelled on"
+    assert "Nothing of run" in replay(str(gate.run_id)).refusal

@@ -75,11 +75,14 @@ def _from_database(options: dict[str, Any]) -> Iterator[replay.Recorded]:
             run = None
         if run is None:
             raise CommandError(f"There is no run {given}.")
+        if run.is_inert:
+            raise CommandError(f"Nothing of run {given} was ever run: there is nothing to replay.")
         yield replay.recorded(run)
     if options["workflow"]:
         if not 1 <= options["most"] <= limits.MAX_REPLAYED:
             raise CommandError(f"--most is from 1 to {limits.MAX_REPLAYED}.")
-        runs = Run.objects.filter(workflow=options["workflow"]).order_by("-created_at")
+        runs = Run.objects.filter(workflow=options["workflow"], is_inert=False)
+        runs = runs.order_by("-created_at")
         if options["status"]:
             runs = runs.filter(status=options["status"])
         for run in runs[: options["most"]]:
