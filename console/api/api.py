@@ -16,6 +16,7 @@ from console import access, deeds
 from console.api import (
     breakglass,
     comments,
+    keys,
     policies,
     refusals,
     reviewers,
@@ -92,6 +93,7 @@ api.add_router("", policies.router)
 api.add_router("", schedules.router)
 api.add_router("", safeguards.router)
 api.add_router("", breakglass.router)
+api.add_router("", keys.router)
 api.add_router("", reviewers.router)
 
 
