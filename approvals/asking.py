@@ -43,7 +43,7 @@ def ask(step: Step) -> Asked:
     request = Request(
         tool=step.name,
         workflow=step.run.workflow,
-        agent="",
+        agent=step.run.agent,
         requester=username(step.run.requested_by_id),
         tenant=step.tenant,
         money=money,

@@ -38,11 +38,13 @@ Body = dict[str, Any]
 @dataclass(frozen=True, kw_only=True)
 class Kind:
     """One kind of change: what is looked at when it is proposed and again before it is applied,
-    and what it does. Both may raise an `ApprovalsError` with a sentence."""
+    and what it does. Both may raise an `ApprovalsError` with a sentence. `why_no_voice` says why
+    somebody's word for it would be none, besides who may speak at all."""
 
     check: Callable[[str, Body], None]
     apply: Callable[[Change, Body], None]
     proposers: tuple[str, ...] = (people.ADMIN,)
+    why_no_voice: Callable[[Body, Any], str] = lambda _body, _person: ""
 
 
 KINDS: dict[str, Kind] = {
@@ -61,6 +63,7 @@ KINDS: dict[str, Kind] = {
     "vouch_key": Kind(
         check=registry.check_vouching,
         apply=lambda change, body: registry.carry_out_vouching(change.tenant, body),
+        why_no_voice=registry.why_not_vouch,
     ),
     "thaw": Kind(check=freezes.check_thaw, apply=freezes.thaw, proposers=freezes.MAY_FREEZE),
 }
@@ -84,6 +87,8 @@ def propose(*, tenant: str, person: Any, kind: str, body: Body, reason: str) -> 
             f"The change has {len(encoded)} bytes; at most {limits.MAX_CHANGE_BYTES} are kept."
         )
     what.check(tenant, body)
+    if because := what.why_no_voice(body, person):
+        raise ChangeRefused(because)
     if Change.objects.filter(
         tenant=tenant, kind=kind, body=encoded, status=Change.Status.OPEN
     ).exists():
@@ -177,7 +182,8 @@ def _why_no_voice(change: Change, person: Any, is_refusal: bool) -> str:
         return "Only admins decide about changes."
     if not is_refusal and people.human(person) == people.human(change.proposed_by):
         return "You proposed this, so the second voice must be another admin's."
-    return ""
+    what = KINDS.get(change.kind)
+    return "" if is_refusal or what is None else what.why_no_voice(body_of(change), person)
 
 
 def is_due() -> Q:

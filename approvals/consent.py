@@ -87,6 +87,7 @@ def _check_circumstances(gate: Gate, told: dict[str, Any], tool: Tool) -> None:
         document=gate.policy.body,
         rule=gate.rule,
         declaration=tool.declaration,
+        agent=gate.run.agent,
         gate_id=gate.id,
         opened_at=gate.opened_at,
     )

@@ -16,7 +16,8 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from approvals import limits, signatures
+from approvals import limits, people, signatures
+from approvals.asking import username
 from approvals.enrolment import Enrolment, introduction_challenge, verify_enrolment
 from approvals.errors import DecisionRefused, KeyRefused, SignatureRefused
 from approvals.keys import may_sign, public_key_of
@@ -119,13 +120,24 @@ def revoke_key(*, key: Key, person: Any, reason: str = "") -> KeyRevocation:
 
 def vouching(key: Key) -> dict[str, Any]:
     """What a change says that vouches for a key."""
-    return {"key": str(key.pk), "name": key.name, "person": key.person.get_username()}
+    return {"key": str(key.pk), "name": key.name, "person": username(key.person_id)}
 
 
 def check_vouching(tenant: str, body: dict[str, Any]) -> None:
-    """Raises `KeyRefused` where nothing is to be vouched for."""
-    if not _waiting(tenant, body).exists():
+    """Raises `KeyRefused` where nothing is to be vouched for, or not what people would read."""
+    key = _waiting(tenant, body).first()
+    if key is None:
         raise KeyRefused("There is no such key, or it does not wait any more, or was revoked.")
+    if body != vouching(key):
+        raise KeyRefused("This is not what the key is called, or not whose it is.")
+
+
+def why_not_vouch(body: dict[str, Any], person: Any) -> str:
+    """Why this person's word is none for this key; empty when it is. As the lock has it."""
+    key = Key.objects.filter(pk=body["key"]).select_related("person").first()
+    if key is not None and people.human(key.person) == people.human(person):
+        return "It is a key of yours, so two other admins vouch for it."
+    return ""
 
 
 def carry_out_vouching(tenant: str, body: dict[str, Any]) -> None:
@@ -136,7 +148,11 @@ def carry_out_vouching(tenant: str, body: dict[str, Any]) -> None:
 
 def _waiting(tenant: str, body: dict[str, Any]) -> QuerySet[Key]:
     return Key.objects.filter(
-        tenant=tenant, pk=body["key"], vouched_at__isnull=True, revocation__isnull=True
+        tenant=tenant,
+        pk=body["key"],
+        vouched_at__isnull=True,
+        seasoned_at__gt=Now(),
+        revocation__isnull=True,
     )
 
 

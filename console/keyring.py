@@ -44,6 +44,11 @@ def held_by_others(person: User, now: datetime) -> list[Held]:
     return _held(others.order_by("person__username", "-enrolled_at"), now)
 
 
+def fresh_of_others(person: User, now: datetime) -> list[Held]:
+    """Those of them that two admins may vouch for: `waiting` and `fresh` ones."""
+    return [one for one in held_by_others(person, now) if one.state in ("waiting", "fresh")]
+
+
 def requests_of(person: User) -> QuerySet[KeyRequest]:
     """What the gatekeeper has not answered yet, and what it refused, the newest first."""
     access.require(person, "keys.enrol")
@@ -142,6 +147,7 @@ __all__ = [
     "KeyRefused",
     "access_key_by_id",
     "enrol_key",
+    "fresh_of_others",
     "held_by",
     "held_by_others",
     "requests_of",

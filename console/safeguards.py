@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from approvals import breakglass, changes, delegations, freezes, groups
+from approvals import breakglass, changes, delegations, freezes, groups, registry
 from approvals.errors import DelegationRefused
 from approvals.models import (
     BreakGlass,
@@ -26,7 +26,7 @@ from approvals.models import (
     Reviewer,
 )
 from approvals.signing import Signed
-from console import access, audit
+from console import access, audit, keyring
 from console.access import Row
 from console.models import User
 
@@ -115,6 +115,16 @@ def propose_thaw(
     freeze = access_freeze(person, freeze_id, right="freezes.make")
     body = freezes.thaw_body(freeze)
     return propose(person, kind="thaw", body=body, reason=reason, request=request)
+
+
+def propose_vouching(
+    person: User, key_id: uuid.UUID | str, *, reason: str, request: HttpRequest | None = None
+) -> Change:
+    """Proposes that a fresh key of somebody else counts at once. Raises `access.NotFound`."""
+    access.require(person, "changes.decide")
+    key = keyring.access_key_by_id(person, key_id)
+    body = registry.vouching(key)
+    return propose(person, kind="vouch_key", body=body, reason=reason, request=request)
 
 
 def propose(

@@ -35,6 +35,7 @@ from console.pages import (
     settle,
     steer,
     theme,
+    vouching,
 )
 
 urlpatterns = [
@@ -66,6 +67,7 @@ urlpatterns = [
     path("keys/", keys.keys, name="keys"),
     path("keys/enrol/", keys.enrol, name="key-enrol"),
     path("keys/revoke/", keys.revoke, name="key-revoke"),
+    path("keys/<uuid:id>/vouch/", vouching.vouch, name="key-vouch"),
     path("policies/", policies.policies, name="policies"),
     path("policies/draft/", policies.draft, name="policy-draft"),
     path("policies/<int:number>/", policies.version, name="policy"),

@@ -165,6 +165,7 @@ class Workflow:
     function: Callable[..., Any]
     input_model: type[pydantic.BaseModel] = field(repr=False)
     deadline_seconds: int | None = None
+    agent: str = ""
 
     def checked_input(self, given: dict[str, Any]) -> dict[str, Any]:
         """The input, defaults filled in; raises `InvalidInput`."""
@@ -180,9 +181,12 @@ def declaration_digest(declaration: dict[str, Any]) -> str:
 
 
 def workflow(
-    name: str, *, version: int, deadline_seconds: int | None = None
+    name: str, *, version: int, deadline_seconds: int | None = None, agent: str = ""
 ) -> Callable[[Callable[..., Any]], Workflow]:
     """Declares `function(run, *, ...)` as the workflow `name`.
+
+    `agent` is on whose part its runs act, by a name that policies may ask about; without one a
+    rule about agents holds what its runs ask for, because nobody can tell.
 
     A run of it that has not ended `deadline_seconds` after its start is ended as failed; a
     start may say otherwise for one run.
@@ -190,6 +194,8 @@ def workflow(
     longest = limits.MAX_DEADLINE_SECONDS
     if deadline_seconds is not None and not 1 <= deadline_seconds <= longest:
         raise ValueError(f"{name}: deadline_seconds is from 1 to {longest}.")
+
+    reserved.check_agent(agent)
 
     def declare(function: Callable[..., Any]) -> Workflow:
         reserved.check_name(name)
@@ -201,6 +207,7 @@ def workflow(
             function=function,
             input_model=_model(function, name),
             deadline_seconds=deadline_seconds,
+            agent=agent,
         )
         WORKFLOWS[name] = declared
         return declared

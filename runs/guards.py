@@ -175,11 +175,11 @@ RUN_GUARD = """
 CREATE FUNCTION runs_guard_run() RETURNS trigger LANGUAGE plpgsql
     SET search_path = public, pg_temp AS $$
 BEGIN
-    IF (NEW.id, NEW.tenant, NEW.workflow, NEW.version, NEW.input, NEW.requested_by_id, NEW.seed,
-        NEW.is_inert)
+    IF (NEW.id, NEW.tenant, NEW.workflow, NEW.version, NEW.agent, NEW.input, NEW.requested_by_id,
+        NEW.seed, NEW.is_inert)
         IS DISTINCT FROM
-       (OLD.id, OLD.tenant, OLD.workflow, OLD.version, OLD.input, OLD.requested_by_id, OLD.seed,
-        OLD.is_inert)
+       (OLD.id, OLD.tenant, OLD.workflow, OLD.version, OLD.agent, OLD.input, OLD.requested_by_id,
+        OLD.seed, OLD.is_inert)
        OR (NEW.idempotency_key, NEW.parent_id, NEW.parent_position, NEW.continued_from_id,
            NEW.forked_from_id, NEW.forked_at, NEW.schedule_id, NEW.scheduled_for)
         IS DISTINCT FROM
@@ -277,6 +277,13 @@ BEGIN
     NEW.ready_at := clock_timestamp();
     NEW.deadline_at := coalesce(NEW.deadline_at, clock_timestamp() + interval '1 second' * (
         SELECT deadline_seconds FROM runs_workflowdeclaration WHERE name = NEW.workflow));
+    -- Whose agent it is, the owner has registered; who starts a run does not say. What goes on
+    -- with the same version is of the same agent; a version that nobody declared is of none.
+    NEW.agent := coalesce(
+        (SELECT agent FROM runs_run WHERE id = coalesce(NEW.forked_from_id, NEW.continued_from_id)
+            AND workflow = NEW.workflow AND version = NEW.version),
+        (SELECT agent FROM runs_workflowdeclaration
+            WHERE name = NEW.workflow AND version = NEW.version), '');
     -- Notices are started by the gatekeeper alone, and it starts nothing else.
     IF session_user = 'placet_gatekeeper' AND NEW.workflow <> 'placet.notify'
         OR session_user IN ('placet_web', 'placet_worker') AND NEW.workflow LIKE 'placet.%' THEN

@@ -164,3 +164,6 @@ REFUSED_SECONDS = 10
 
 REFUSED_KEPT = 1_000
 """Such refusals that an executor remembers, so that each is logged once."""
+
+MAX_AGENT_CHARACTERS = 128
+"""Characters of the name of an agent, on whose part a workflow's runs act."""

@@ -78,6 +78,12 @@ class _Workflow(_Strict):
     deadline_seconds: (
         Annotated[int, pydantic.Field(ge=1, le=limits.MAX_DEADLINE_SECONDS)] | None
     ) = None
+    agent: str = ""
+
+    @pydantic.model_validator(mode="after")
+    def _names_an_agent_that_could_be_declared(self) -> _Workflow:
+        reserved.check_agent(self.agent)
+        return self
 
 
 class _Declared(_Strict):
@@ -133,6 +139,7 @@ def collect() -> Declared:
                 "version": workflow.version,
                 "schema": workflow.input_model.model_json_schema(),
                 "deadline_seconds": workflow.deadline_seconds,
+                "agent": workflow.agent,
                 "summary": (workflow.function.__doc__ or "").strip().split("\n")[0][:255],
             }
             for workflow in WORKFLOWS.values()
@@ -154,6 +161,7 @@ def register(declared: Declared) -> None:
     for workflow in declared["workflows"]:
         values = {key: workflow[key] for key in ("version", "schema", "summary")}
         values["deadline_seconds"] = workflow.get("deadline_seconds")
+        values["agent"] = workflow.get("agent", "")
         WorkflowDeclaration.objects.update_or_create(
             name=workflow["name"], defaults=values | {"is_current": True}
         )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from runs import limits
+
 PREFIX = "placet."
 NOTIFY = "placet.notify"
 """The workflow that delivers notices; the gatekeeper alone starts runs of it."""
@@ -30,6 +32,16 @@ def check_name(name: str) -> None:
     """Raises `ValueError` for a name that only Placet may use, and does not."""
     if is_own(name) and name not in OWN:
         raise ValueError(f"{name}: names that begin with {PREFIX!r} are Placet's own.")
+
+
+def check_agent(agent: str) -> None:
+    """Raises `ValueError` for what cannot be the name of an agent; empty where there is none."""
+    is_plain = agent.isprintable() and agent == agent.strip()
+    if len(agent) > limits.MAX_AGENT_CHARACTERS or not is_plain:
+        raise ValueError(
+            f"The agent {agent!r}: a name has at most {limits.MAX_AGENT_CHARACTERS} printable"
+            " characters, with no space around them."
+        )
 
 
 def places_in(secret: str) -> list[str]:

@@ -178,6 +178,20 @@ def paying(run: Any, *, amounts: list[int], currency: str = "EUR") -> dict[str, 
     return {"outcomes": [_word(outcome) for outcome in outcomes]}
 
 
+@workflow("clerking", version=1, agent="clerk")
+def clerking(run: Any, *, amounts: list[int]) -> dict[str, Any]:
+    """Pays as the clerk does."""
+    paid: dict[str, Any] = paying.function(run, amounts=amounts)
+    return paid
+
+
+@workflow("employing", version=1)
+def employing(run: Any, *, amounts: list[int]) -> dict[str, Any]:
+    """Has the clerk pay, and is no agent itself."""
+    told: dict[str, Any] = run.start(clerking, amounts=amounts).result()
+    return told
+
+
 def _word(outcome: Any) -> str:
     if isinstance(outcome, Denied):
         return f"denied: {outcome}"

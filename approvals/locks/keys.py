@@ -70,6 +70,17 @@ BEGIN
             'vouch_key', NEW.tenant, jsonb_build_object('key', NEW.id)) THEN
             RAISE EXCEPTION 'key vouch: two admins have not agreed to this';
         END IF;
+        IF EXISTS (
+            SELECT FROM approvals_change c
+            WHERE c.kind = 'vouch_key' AND c.tenant = NEW.tenant AND c.status = 'applied'
+              AND c.applied_in = pg_current_xact_id()::text::bigint
+              AND convert_from(c.body, 'UTF8')::jsonb->>'key' = NEW.id::text
+              AND approvals_human(NEW.person_id) IN (
+                  SELECT approvals_human(c.proposed_by_id) UNION ALL
+                  SELECT approvals_human(v.person_id) FROM approvals_changevoice v
+                  WHERE v.change_id = c.id AND v.verdict = 'approve')) THEN
+            RAISE EXCEPTION 'key vouch: whose key it is does not vouch for it';
+        END IF;
         NEW.vouched_at := clock_timestamp();
         RETURN NEW;
     END IF;

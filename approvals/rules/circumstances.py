@@ -86,6 +86,8 @@ FROM sums one CROSS JOIN asked LEFT JOIN counted g
         WHEN 'run' THEN g.run_id IN (SELECT id FROM family)
         WHEN 'workflow' THEN EXISTS (
             SELECT FROM runs_run r WHERE r.id = g.run_id AND r.workflow = %(workflow)s)
+        WHEN 'agent' THEN EXISTS (
+            SELECT FROM runs_run r WHERE r.id = g.run_id AND r.agent = %(agent)s)
     END
 GROUP BY one.no, one.begins_at
 """
@@ -159,6 +161,7 @@ def _values(request: Request, until: datetime | None, but: UUID | None) -> dict[
         "but": but,
         "tool": request.tool,
         "workflow": request.workflow,
+        "agent": request.agent,
         "run": request.run_id,
         "payee": request.payee[:255],
         "payee_name": request.payee_name[:255],
@@ -169,8 +172,9 @@ def _values(request: Request, until: datetime | None, but: UUID | None) -> dict[
 def _sums(
     wanted: tuple[Sum, ...], request: Request, until: datetime | None, but: UUID | None
 ) -> dict[Sum, Summed]:
-    """No gate says which agent asked, so a sum by agent is not among them."""
-    wanted = tuple(one for one in wanted if one[0] != "agent")
+    """Where the workflow declares no agent, a sum by agent is not among them: what all of those
+    paid that nobody named is nobody's sum."""
+    wanted = tuple(one for one in wanted if one[0] != "agent" or request.agent)
     if not wanted:
         return {}
     leave = timedelta(seconds=limits.CLEARANCE_SECONDS)

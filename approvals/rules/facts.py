@@ -18,8 +18,9 @@ class Request:
     """One call of a tool that somebody may have to consent to.
 
     `money` is what `envelope.money_of` says, or None where the tool moves none. `agent` is
-    empty where nobody knows it. `free_text` are the names of the arguments that carry free text
-    (see `free_text_of`). `at` is when the gate is opened, by the database's clock.
+    that of the run, and empty where its workflow declares none. `free_text` are the names of the
+    arguments that carry free text (see `free_text_of`). `at` is when the gate is opened, by the
+    database's clock.
     """
 
     tool: str

@@ -51,8 +51,7 @@ def _named(key: str, allowed: list[str], request: Request) -> Condition:
     what = key.removesuffix("s")
     actual = str(getattr(request, what))
     if not actual:
-        text = f"The request does not say which {what} it comes from."
-        return Condition(name=key, holds=None, text=text)
+        return _unknown(key, _nobody_said(what))
     holds = actual in allowed
     told = f"The {what} is {name(actual)}"
     return Condition(
@@ -189,8 +188,13 @@ def _why_no_sum(wanted: dict[str, Any], currency: str, request: Request, what: s
     if currency != wanted["currency"]:
         return f"The {what} are added up in {wanted['currency']}, and this one is in {currency}."
     if wanted["by"] in ("agent", "workflow") and not getattr(request, wanted["by"]):
-        return f"The request does not say which {wanted['by']} it comes from."
+        return _nobody_said(wanted["by"])
     return ""
+
+
+def _nobody_said(what: str) -> str:
+    text = f"The request does not say which {what} it comes from"
+    return f"{text}: its workflow declares none." if what == "agent" else f"{text}."
 
 
 def _unknown(key: str, text: str) -> Condition:

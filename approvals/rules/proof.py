@@ -27,17 +27,21 @@ def untrue(
     document: dict[str, Any],
     rule: int,
     declaration: dict[str, Any],
+    agent: str,
     gate_id: UUID,
     opened_at: datetime,
 ) -> str:
     """What is not true of an envelope's circumstances, in words; empty when nothing is.
 
     `told` is the decoded envelope, `document` the policy of its gate, `rule` the one that decided
-    there, `declaration` the tool's own. Reads rows only where the document needs them.
+    there, `declaration` the tool's own, `agent` that of the run, by its row. Reads more rows only
+    where the document needs them.
     """
     request = request_of(told)
     if request.free_text != free_text_of(declaration, request.arguments):
         return "The request carries other free text than its gate tells."
+    if request.agent != agent:
+        return "The gate tells of another agent than its run is of."
     if not timedelta(0) <= opened_at - request.at <= OPENED_WITHIN:
         return "The gate tells of another moment than the one at which it was opened."
     needs = needed(document, request)

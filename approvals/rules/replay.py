@@ -152,7 +152,7 @@ def _held(tenant: str, most: int) -> Iterator[tuple[Step, Request]]:
             Request(
                 tool=step.name,
                 workflow=step.run.workflow,
-                agent="",
+                agent=step.run.agent,
                 requester=names[step.run.requested_by_id],
                 tenant=tenant,
                 money=envelope.money_of(body, arguments),

@@ -17,6 +17,7 @@ from console.api import (
     batches,
     breakglass,
     comments,
+    keys,
     pace,
     policies,
     refusals,
@@ -96,6 +97,7 @@ api.add_router("", policies.router)
 api.add_router("", schedules.router)
 api.add_router("", safeguards.router)
 api.add_router("", breakglass.router)
+api.add_router("", keys.router)
 api.add_router("", reviewers.router)
 
 

@@ -54,6 +54,7 @@ _ROWS: Sequence[tuple[type[Exception], int, str, str]] = (
     (approvals.ReasonMissing, 422, "reason-required", "/reason"),
     (approvals.ChangeRefused, 409, "change-refused", ""),
     (approvals.FreezeRefused, 409, "freeze-refused", ""),
+    (approvals.KeyRefused, 409, "key-refused", ""),
     (approvals.BreakGlassRefused, 409, "breakglass-refused", ""),
     (runs.Refused, 422, "refused", ""),
 )

@@ -56,7 +56,7 @@ def send_payment(
     return {"bank_reference": str(receipt["id"]), "executed_at": str(receipt["executed_at"])}
 
 
-@workflow("pay_invoices", version=1)
+@workflow("pay_invoices", version=1, agent="bookkeeper")
 def pay_invoices(run: Any, *, folder: str) -> dict[str, Any]:
     """Pay the sound invoices of a folder, each after its gate, and report on all of them."""
     invoices = run.call(read_invoices, folder=folder)

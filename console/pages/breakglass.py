@@ -40,6 +40,7 @@ def glasses(request: HttpRequest) -> HttpResponse:
         "current": [one for one in found if _state(one, now) not in DONE],
         "past": [one for one in found if _state(one, now) in DONE],
         "may_open": may(person, "breakglass.open"),
+        "is_verifying": any(_state(one, now) == "verifying" for one in found),
         "is_blocked": breakglass.unreviewed(person.tenant).exists(),
         **tabs_of(person, "breakglass"),
     }
@@ -149,7 +150,11 @@ def _confirming(glass: BreakGlass) -> Asking:
             ("Where", f"{glass_words(glass)[0].upper()}{glass_words(glass)[1:]}."),
             ("How long", f"{glass.minutes} minutes from now, by the database's clock."),
             ("What happens", f"{opener} and you may decide there. How many must agree stays."),
-            ("Way back", "None before its time is over. It is reviewed by somebody else."),
+            (
+                "Way back",
+                "It ends early when either of the two keys is revoked. Somebody else reviews"
+                " it afterwards.",
+            ),
         ),
     )
 

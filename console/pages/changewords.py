@@ -32,6 +32,8 @@ def title_of(kind: str, body: dict[str, Any]) -> str:
     if kind == "thaw":
         what = frozen_words(body["scope"], body["subject"])
         return f"Thaw {what[0].lower()}{what[1:]}"
+    if kind == "vouch_key":
+        return f"Vouch for the key {body['name']} of {body['person']}"
     if kind == "publish_policy":
         return f"Publish a policy of {counted(len(body['rules']), 'rule')}"
     return plainly(kind)
@@ -72,11 +74,20 @@ def _of_policy(change: Change, body: dict[str, Any]) -> list[str]:
     ]
 
 
+def _of_key(_change: Change, body: dict[str, Any]) -> list[str]:
+    return [
+        f"The key {body['name']} signs for every tier at once, and may break the glass.",
+        f"Agree only when {body['person']} told you themself that this key is theirs: whoever"
+        " holds it approves in their name.",
+    ]
+
+
 EFFECTS: dict[str, Effects] = {
     "add_reviewer": _of_members,
     "remove_reviewer": _of_members,
     "thaw": _of_thaw,
     "publish_policy": _of_policy,
+    "vouch_key": _of_key,
 }
 """What each kind of change means, in sentences; for a policy, how it differs from that in force."""
 

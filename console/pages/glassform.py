@@ -71,15 +71,13 @@ def to_open(request: HttpRequest, person: User) -> dict[str, Any]:
 
 
 def to_confirm(request: HttpRequest, glass: BreakGlass, person: User) -> dict[str, Any]:
-    """What the second signs about; nothing where they may not be the second."""
-    given = glass_context(request, person)
-    if breakglass.why_not_confirm(glass, person):
-        given["keys"] = ""
+    """What the second signs about; `why_not` says why they may not be the second."""
     name = person.get_username()
     return {
         "id": glass.pk,
         "statement": glasskeys.opening_statement(glass).decode(),
         "opener": glass.opened_by.get_username(),
+        "why_not": breakglass.why_not_confirm(glass, person),
         "command": f"manage.py breakglass confirm {glass.pk} --user {name} --key FILE",
-        **given,
+        **glass_context(request, person),
     }

@@ -39,4 +39,7 @@ class WorkflowDeclaration(models.Model):
     deadline_seconds = models.PositiveIntegerField(
         null=True, help_text="how long its runs may take, from start to end"
     )
+    agent = models.CharField(
+        max_length=128, default="", help_text="on whose part its runs act; empty: nobody said"
+    )
     is_current = models.BooleanField(default=True)

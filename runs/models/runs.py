@@ -30,6 +30,12 @@ class Run(models.Model):
     tenant = models.CharField(max_length=63)
     workflow = models.CharField(max_length=128)
     version = models.PositiveIntegerField()
+    agent = models.CharField(
+        max_length=128,
+        default="",
+        db_default="",
+        help_text="of its workflow as of its version, by the database; empty: nobody said",
+    )
     status = models.CharField(max_length=16, choices=Status, default=Status.READY)
     input = models.BinaryField()
     result = models.BinaryField(null=True)

@@ -106,6 +106,8 @@ CALLS: dict[tuple[str, str], tuple[str, set[str], Any, int]] = {
     ("POST", "changes"): ("safeguards:write", {"admin"}, MEMBER, 404),
     ("GET", f"changes/{NOTHING}"): ("safeguards:read", EVERYBODY, None, 404),
     ("POST", f"changes/{NOTHING}/voices"): ("safeguards:write", {"admin"}, DECIDE, 404),
+    ("GET", "keys"): ("safeguards:write", {"admin"}, None, 200),
+    ("POST", f"keys/{NOTHING}/vouch"): ("safeguards:write", {"admin"}, BECAUSE, 404),
     ("GET", "breakglass"): ("safeguards:read", EVERYBODY, None, 200),
     ("POST", "breakglass"): ("safeguards:write", BREAKERS, GLASS, 409),
     ("POST", f"breakglass/{NOTHING}/confirm"): (
@@ -134,18 +136,8 @@ def make(caller: callers.Caller, method: str, path: str, **headers: str) -> Any:
 
 def test_every_call_is_in_the_table() -> None:
     given = {"{name}": "go", "{position}": "0", "{number}": "999"}
-    given |= dict.fromkeys(
-        (
-            "{run_id}",
-            "{gate_id}",
-            "{schedule_id}",
-            "{freeze_id}",
-            "{change_id}",
-            "{glass_id}",
-            "{batch_id}",
-        ),
-        NOTHING,
-    )
+    nouns = ("run", "gate", "schedule", "freeze", "change", "glass", "key", "batch")
+    given |= {f"{{{noun}_id}}": NOTHING for noun in nouns}
     described = set()
     for path, methods in api.get_openapi_schema()["paths"].items():
         for name, value in given.items():

@@ -7,6 +7,8 @@ from typing import Any
 from approvals import changes
 from approvals.models import Change, Freeze, Reviewer
 from tests.api import callers
+from tests.approvals.authenticator import KeyFile
+from tests.approvals.enrolled import enrol
 from tests.approvals.proposals import an_admin
 from tests.harness import World, as_role
 
@@ -91,3 +93,24 @@ def test_the_same_key_freezes_once(world: World) -> None:
     again = bob.post("freezes", body, Idempotency_Key="one")
     assert first.json() == again.json() and again.headers["Idempotent-Replayed"] == "true"
     assert Freeze.objects.count() == 1
+
+
+def test_a_fresh_key_is_listed_and_vouched_for_by_two_admins(world: World) -> None:
+    key = enrol(world.bob, KeyFile(), "Desk")
+    frank, erin = callers.with_token(an_admin(world, "frank")), callers.with_token(world.erin)
+    (listed,) = erin.get("keys").json()["items"]
+    told = {name: listed[name] for name in ("id", "person", "name", "kind", "state")}
+    assert told == {
+        "id": str(key.pk),
+        "person": "bob",
+        "name": "Desk",
+        "kind": "file",
+        "state": "fresh",
+    }
+    change = erin.post(f"keys/{key.pk}/vouch", {"reason": "He called me."}).json()
+    assert change["title"] == "Vouch for the key Desk of bob"
+    assert agree(frank, change).status_code == 201
+    the_gatekeeper_looks()
+    assert erin.get("keys").json()["items"] == []
+    answer = erin.post(f"keys/{key.pk}/vouch", {"reason": "Again."})
+    assert callers.problem(answer) == (409, "key-refused")

@@ -332,6 +332,17 @@ def test_web_names_no_key_but_one_of_that_person_which_may_break_it(world: World
     assert said in refusal(world, "placet_web", unsigned)
 
 
+def test_web_names_no_fresh_key(world: World) -> None:
+    keyed(world.bob)
+    statement, values = forged_glass(world, world.bob)
+    fresh = enrol(world.bob, KeyFile(), "Fresh")
+    attack = (statement, [*values[:-1], fresh.pk])
+    assert "breakglass key: no key of this person that may break it" in refusal(
+        world, "placet_web", attack
+    )
+    opened(world, by=world.bob)
+
+
 def test_what_web_forges_with_the_seal_key_is_found_by_the_gatekeeper(world: World) -> None:
     """All of the web process in somebody's hands: every seal, and no signature."""
     import psycopg

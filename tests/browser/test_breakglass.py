@@ -68,10 +68,14 @@ def test_two_people_break_the_glass_with_their_passkeys(world: World, named: Con
 
     page.goto(address)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    button = page.get_by_role("button", name=sign)
+    assert button.evaluate("e => e.scrollWidth <= e.clientWidth")
     page.get_by_role("button", name=sign).click()
     expect(page.get_by_text("Both of you may decide once the gatekeeper has")).to_be_visible()
     expect(page.get_by_text("Waits for the gatekeeper")).to_be_visible()
     assert verified() == 1
+    expect(page.get_by_text("Waits for the gatekeeper")).to_have_count(0)
+    expect(page.get_by_text("mallory and erin may decide at gates of the tool pay")).to_be_visible()
     assert BreakGlassProof.objects.get().because == ""
     mallory.goto("/")
     banner = mallory.get_by_text("mallory and erin may decide at gates of the tool pay")

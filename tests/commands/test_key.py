@@ -9,7 +9,7 @@ import pytest
 
 from approvals import signing
 from approvals.envelope import phrase
-from approvals.models import Decision, Gate, Key
+from approvals.models import Change, Decision, Gate, Key
 from runs.clock import database_now
 from tests.commands.terminal import run
 from tests.harness import PASSWORD, World, admin
@@ -130,3 +130,16 @@ def test_facts_that_do_not_fit_their_digest_are_not_decided_about(
     assert "100.00" in said.out and bytes(gate.digest).hex() not in said.out
     assert "is not what this gate asks about; nothing was decided" in said.refusal
     assert not Decision.objects.exists()
+
+
+def test_an_admin_vouches_for_a_fresh_key_from_the_terminal(world: World, file: Path) -> None:
+    (key,) = Key.objects.all()
+    listed = run("key", "fresh", "--user", "erin").out
+    assert str(key.pk) in listed and "bob" in listed and "Desk" in listed
+    said = run("key", "vouch", str(key.pk), "--reason", "He called me.", "--user", "erin")
+    change = Change.objects.get()
+    assert said.out == f"{change.pk} is proposed; another admin must agree.\n"
+    assert change.kind == "vouch_key"
+    for user, why in (("bob", "Your roles do not give the right"), ("erin", "The same has been")):
+        again = run("key", "vouch", str(key.pk), "--reason", "x", "--user", user)
+        assert again.refusal.startswith(why), again.refusal

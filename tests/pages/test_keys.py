@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from approvals import changes
 from approvals.enrolment import introduction_challenge
-from approvals.models import Key, KeyRequest, KeyRevocation
+from approvals.models import Change, Key, KeyRequest, KeyRevocation
 from console.models import AuditEntry
 from console.pages.passkeys import to_text
 from tests.approvals.authenticator import KeyFile, Passkey
@@ -221,3 +222,45 @@ def test_at_a_number_the_page_says_where_passkeys_work(world: World) -> None:
     with visitors.as_role("placet_web"):
         named = visitor.client.get("/keys/", headers={"Host": "localhost:8000"})
     assert [e for e in Page(named).elements if "data-passkey-form" in e.attributes]
+
+
+# Vouching
+
+
+def test_an_admin_proposes_to_vouch_and_a_second_one_agrees(world: World) -> None:
+    key = enrol(world.bob, Passkey(), "Laptop")
+    season(enrol(world.carol, Passkey(), "Old"))
+    frank = visitors.visit_as(visitors.make_person("frank", "admin", tenant=world.tenant))
+    erin, bob = visitors.visit_as(world.erin), at_its_name(world.bob)
+    page = Page(erin.get("/keys/"))
+    links = [e.attributes["href"] for e in page.all("a") if "Vouch" in e.text]
+    assert links == [f"/keys/{key.pk}/vouch/"], "only the fresh one waits"
+    assert "Vouch" not in Page(bob.get("/keys/")).text
+
+    asked = Page(erin.get(links[0]))
+    assert asked.texts("h1") == ["Vouch for the key Laptop of bob?"]
+    assert "Say why" in Page(erin.post(links[0], confirmed="yes")).text
+    answer = erin.post(links[0], confirmed="yes", reason="He called me.")
+    change = Change.objects.get()
+    assert answer.headers["Location"] == f"/changes/{change.pk}/"
+    again = erin.post(links[0], confirmed="yes", reason="He called me.")
+    assert "Nothing was proposed. The same has been proposed already" in Page(again).text
+
+    page = Page(frank.get(f"/changes/{change.pk}/"))
+    assert page.texts("h1") == ["Vouch for the key Laptop of bob"]
+    assert "Agree only when bob told you themself that this key is theirs" in page.text
+    digest = bytes(change.digest).hex()
+    frank.post(f"/changes/{change.pk}/say/", verdict="approve", digest=digest)
+    with visitors.as_role("placet_gatekeeper"):
+        changes.sweep()
+    key.refresh_from_db()
+    assert key.vouched_at is not None
+    assert "Vouch" not in [text.strip() for text in Page(erin.get("/keys/")).texts("a")]
+    assert "SignsLaptop" in Page(bob.get("/keys/")).texts("li")[-1]
+
+
+def test_an_admin_is_told_that_their_own_key_is_for_others_to_vouch_for(world: World) -> None:
+    key = enrol(world.erin, Passkey(), "Laptop")
+    answer = at_its_name(world.erin).post(f"/keys/{key.pk}/vouch/", reason="It is mine.")
+    assert answer.status_code == 422 and not Change.objects.exists()
+    assert "Nothing was proposed. It is a key of yours, so two other" in Page(answer).text

@@ -87,6 +87,8 @@ TABLE: dict[tuple[str, str], Expected] = {
     ("keys", "GET"): Expected(may=EVERYBODY),
     ("key-enrol", "POST"): Expected(may=EVERYBODY, answer=422, form={"kind": "file"}),
     ("key-revoke", "POST"): Expected(may=EVERYBODY, answer=404, form={"key": visitors.ABSENT}),
+    ("key-vouch", "GET"): Expected(may=ADMIN, arguments="key"),
+    ("key-vouch", "POST"): Expected(may=ADMIN, arguments="key", answer=422, form=CONFIRMED),
     ("freezes", "GET"): Expected(may=EVERYBODY),
     ("freeze-new", "GET"): Expected(may=FREEZERS),
     ("freeze-new", "POST"): Expected(may=FREEZERS, answer=422, form=CONFIRMED),
@@ -166,7 +168,7 @@ def address(name: str, gate: Gate) -> str:
     return reverse(name, args=ids[wanted.arguments]) + wanted.query
 
 
-SAFEGUARDS = ("change", "freeze", "glass", "delegation")
+SAFEGUARDS = ("change", "freeze", "glass", "delegation", "key")
 MORE: dict[str, list[Any]] = {
     "step-settle": [0],
     "question": [0],
@@ -177,8 +179,7 @@ OF_ONE = [
     *("gate", "run", "step-settle", "run-steer", "run-fork", "run-signal", "question"),
     *("schedule", "schedule-edit", "schedule-turn", "schedule-backfill"),
     *("change", "freeze-thaw", "breakglass-confirm", "breakglass-review", "delegation-revoke"),
-    "second-look",
-    "batch",
+    *("second-look", "batch", "key-vouch"),
 ]
 
 

@@ -279,6 +279,9 @@ def test_a_glass_is_opened_confirmed_verified_told_to_all_and_reviewed(world: Wo
     page = Page(mallory.get("/breakglass/"))
     assert "mallory asks to decide at gates of the tool pay" in page.text
     assert "You opened it, so a second human must confirm it." in page.text
+    asked_again = Page(mallory.get(f"/breakglass/{glass.pk}/confirm/"))
+    assert "You opened it, so a second human must confirm it." in asked_again.text
+    assert "Enrol one now" not in asked_again.text
     answer = confirm(glass, world.mallory)
     assert answer.status_code == 422
     assert "It stays whole. You opened it, so a second human" in Page(answer).text

@@ -26,6 +26,7 @@ from approvals.models import (
     Delegation,
     Freeze,
     Gate,
+    Key,
     KeyRequest,
     KeyRevocation,
     Notice,
@@ -131,6 +132,7 @@ def make_safeguards(world: World) -> None:
 def safeguards_of(tenant: str) -> dict[str, list[Any]]:
     """What `make_safeguards` made, as the arguments of addresses."""
     kinds = {"change": Change, "freeze": Freeze, "glass": BreakGlass, "delegation": Delegation}
+    kinds["key"] = Key
     return {
         name: list(kind._default_manager.filter(tenant=tenant).values_list("pk", flat=True))
         for name, kind in kinds.items()

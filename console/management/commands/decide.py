@@ -133,6 +133,7 @@ def _facts(gate: Gate) -> str:
         *((f"  {name}", value) for name, value in sorted(envelope["arguments"].items())),
         ("Requester", envelope["requester"]),
         ("Workflow", f"{envelope['workflow']}, run {envelope['run']}"),
+        ("Agent", envelope["circumstances"]["agent"] or "none declared"),
         ("Policy", f"{gate.rule_name} (version {envelope['policy']['number']})"),
         ("Asks", who_words(gate)),
         ("Expires", envelope["expires_at"]),

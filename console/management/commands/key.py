@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from approvals.enrolment import Enrolment
 from approvals.errors import ApprovalsError
-from console import access, keyring
+from console import access, keyring, safeguards
 from console.management import keyfiles
 from console.management.people import person_named, plain, prove, table
 from console.management.plain import PlainCommand
@@ -33,7 +33,11 @@ class Command(PlainCommand):
         revoke = verbs.add_parser("revoke", help="end a key now")
         revoke.add_argument("id", help="as `key list` shows it")
         revoke.add_argument("--reason", default="", help="kept with the revocation")
-        for verb in (enrol, listed, revoke):
+        fresh = verbs.add_parser("fresh", help="the keys of others that an admin may vouch for")
+        vouch = verbs.add_parser("vouch", help="propose that a fresh key counts at once")
+        vouch.add_argument("id", help="as `key fresh` shows it")
+        vouch.add_argument("--reason", required=True, help="the second admin reads it")
+        for verb in (enrol, listed, revoke, fresh, vouch):
             verb.add_argument("--user", required=True, help="who asks; their password is asked")
 
     def handle(self, *args: Any, verb: str, **options: Any) -> None:
@@ -42,8 +46,10 @@ class Command(PlainCommand):
         elif verb == "show":
             self.stdout.write(keyfiles.public_line(keyfiles.read(options["file"])))
         else:
+            deeds = {"enrol": self._enrol, "list": self._list, "revoke": self._revoke}
+            deeds |= {"fresh": self._fresh, "vouch": self._vouch}
             try:
-                {"enrol": self._enrol, "list": self._list, "revoke": self._revoke}[verb](options)
+                deeds[verb](options)
             except (access.Refused, ApprovalsError) as refusal:
                 raise CommandError(plain(str(refusal))) from None
 
@@ -83,3 +89,25 @@ class Command(PlainCommand):
         prove(person)
         key = keyring.revoke_key(person, options["id"], reason=options["reason"])
         self.stdout.write(f"The key {plain(key.name)} is revoked: it signs nothing from now on.")
+
+    def _fresh(self, options: dict[str, Any]) -> None:
+        person = person_named(options["user"])
+        prove(person)
+        rows = [
+            (
+                one.key.pk,
+                one.key.person.get_username(),
+                one.key.name,
+                one.state,
+                f"{one.key.seasoned_at:%Y-%m-%d %H:%M} UTC",
+            )
+            for one in keyring.fresh_of_others(person, timezone.now())
+        ]
+        heads = ("ID", "OF", "NAME", "STATE", "COUNTS FROM")
+        self.stdout.write(table(heads, rows) if rows else "No key of anybody else is fresh.")
+
+    def _vouch(self, options: dict[str, Any]) -> None:
+        person = person_named(options["user"])
+        prove(person)
+        change = safeguards.propose_vouching(person, options["id"], reason=options["reason"])
+        self.stdout.write(f"{change.pk} is proposed; another admin must agree.")

@@ -96,7 +96,7 @@ CASES: list[Case] = [
         paying(agent=""),
         NOTHING_KNOWN,
         NOBODY_KNOWS,
-        "The request does not say which agent it comes from.",
+        "The request does not say which agent it comes from: its workflow declares none.",
     ),
     (
         "the requester",
@@ -238,7 +238,7 @@ CASES: list[Case] = [
         paying(agent=""),
         summed(0, by="agent"),
         NOBODY_KNOWS,
-        "The request does not say which agent it comes from.",
+        "The request does not say which agent it comes from: its workflow declares none.",
     ),
     (
         "two sums of which one is reached",

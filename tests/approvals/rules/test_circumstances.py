@@ -207,9 +207,10 @@ def test_an_account_with_other_spaces_or_letters_does_not_begin_a_new_sum(world:
     assert total(request(world)) == 100
 
 
-def test_a_sum_by_agent_is_told_by_nobody_yet(world: World) -> None:
+def test_a_sum_by_agent_is_told_where_the_workflow_declares_one(world: World) -> None:
     needs = Needs(sums=(("agent", "EUR", DAY), PAYEE_SUM))
-    assert set(read(needs, request(world)).sums) == {PAYEE_SUM}
+    assert set(read(needs, replace(request(world), agent="")).sums) == {PAYEE_SUM}
+    assert set(read(needs, request(world)).sums) == {("agent", "EUR", DAY), PAYEE_SUM}
 
 
 def test_a_sum_says_when_there_is_more_than_was_looked_at(

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("runs", "0008_needs_consent")]
+    dependencies = [("runs", "0010_agents")]
 
     operations = [
         migrations.AddIndex(
