@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from approvals import asking, counting
+from approvals import asking, counting, typed
 from approvals.eligibility import why_not
 from approvals.envelope import phrase
 from approvals.gates import envelope_of
@@ -61,6 +61,8 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
         "may_take_back": _may_take_back(gate, decisions, person),
         "if_approved": if_approved(gate, left),
         "nothing": nothing_words(gate),
+        "how_words": how_words(gate, envelope),
+        "is_cooling": gate.clears_at is not None and not left,
         "consequences": consequences(gate, left),
     }
 
@@ -80,7 +82,10 @@ def standing_of(gate: Gate, person: User, decisions: list[Decision], left: int) 
     if mine.verdict != Decision.Verdict.APPROVE:
         said = VOTED[Decision.Verdict(mine.verdict)]
         return {"standing": said, "why_not": "The request is being closed."}
-    more = _wanted(left, gate.group) if left else "Enough have approved: it is being cleared."
+    enough = "Enough have approved: it is being cleared."
+    if gate.clears_at:
+        enough = "Enough have approved: it is cleared once it has cooled off."
+    more = _wanted(left, gate.group) if left else enough
     return {"standing": "You approved it.", "why_not": more}
 
 
@@ -150,6 +155,19 @@ def if_approved(gate: Gate, left: int) -> str:
         f"Your approval is counted. {words.people(left - 1).capitalize()} more must approve "
         f"before anything is {verb}."
     )
+
+
+def how_words(gate: Gate, envelope: dict[str, Any]) -> str:
+    """What the tier asks of somebody who approves, told before they press anything."""
+    said = "An approval is shown to you once more before it counts"
+    if gate.tier == "passkey":
+        said += "; you sign it with a passkey"
+    elif gate.tier in typed.TIERS:
+        said += f"; you type {typed.wanted(envelope)}, and sign it with a passkey"
+    dwell = int(gate.consent.get("dwell_seconds", 0))
+    if dwell:
+        said += f". Look at it for {words.span(timedelta(seconds=dwell))} first"
+    return f"{said}."
 
 
 def nothing_words(gate: Gate) -> str:
