@@ -166,7 +166,7 @@ def how_words(gate: Gate, envelope: dict[str, Any]) -> str:
         said += f"; you type {typed.wanted(envelope)}, and sign it with a passkey"
     dwell = int(gate.consent.get("dwell_seconds", 0))
     if dwell:
-        said += f". Look at it for {words.span(timedelta(seconds=dwell))} first"
+        said += f". Look at it for {dwell} seconds first"
     return f"{said}."
 
 
