@@ -29,6 +29,18 @@ def voices_of(gate: Gate) -> dict[UUID, Voice]:
         }
 
 
+def standing(decisions: Iterable[Decision]) -> int:
+    """How many of these approvals were not taken back, as lists show it; whether they count for
+    consent is told by `voices_of`. The decisions come with their revocations."""
+    return sum(
+        one.verdict == Decision.Verdict.APPROVE and not is_taken_back(one) for one in decisions
+    )
+
+
+def is_taken_back(decision: Decision) -> bool:
+    return getattr(decision, "revocation", None) is not None
+
+
 def askable(tenant: str, run_id: UUID | None, needs: dict[str, Any]) -> list[Voice]:
     """Who could decide about such needs now: for a run, without those who requested it."""
     with connection.cursor() as cursor:

@@ -221,7 +221,7 @@ def find_gates(
     gates = (
         Gate.objects.filter(tenant=person.tenant)
         .select_related("requester", "policy")
-        .prefetch_related("decisions__person")
+        .prefetch_related("decisions__person", "decisions__revocation")
         .annotate(was_canary=was_canary())
         .defer("envelope")
     )
@@ -244,7 +244,8 @@ def gates_of(person: User) -> QuerySet[Gate]:
 def decisions_of(person: User) -> QuerySet[Decision]:
     """What this person has decided, for `page_of`."""
     require(person, "gates.view")
-    return Decision.objects.filter(tenant=person.tenant, person=person)
+    mine = Decision.objects.filter(tenant=person.tenant, person=person)
+    return mine.select_related("revocation")
 
 
 def tools_of(person: User) -> list[str]:

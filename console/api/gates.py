@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, JsonValue, StringConstraints
 
+from approvals import counting
 from approvals.canaries import told_to
 from approvals.eligibility import why_not
 from approvals.envelope import phrase
@@ -141,7 +142,7 @@ class GateSummary(BaseModel):
     group: str
     tier: Tier = Field(description="How an approval must be given")
     quorum: int = Field(description="The fewest people whose approval can be enough")
-    approvals: int
+    approvals: int = Field(description="Without those that were taken back")
     digest: str = Field(description="What a decision must name, in hexadecimal")
     phrase: str = Field(description="The digest in words, to compare by eye")
     opened_at: datetime
@@ -151,7 +152,6 @@ class GateSummary(BaseModel):
 
     @classmethod
     def fields_of(cls, gate: Gate) -> dict[str, Any]:
-        verdicts = [decision.verdict for decision in gate.decisions.all()]
         return {
             "id": gate.id,
             "run_id": gate.run_id,
@@ -167,7 +167,7 @@ class GateSummary(BaseModel):
             "group": gate.group,
             "tier": gate.tier,
             "quorum": gate.quorum,
-            "approvals": verdicts.count(Decision.Verdict.APPROVE),
+            "approvals": counting.standing(gate.decisions.all()),
             "digest": hexed(gate.digest),
             "phrase": phrase(bytes(gate.digest)),
             "opened_at": gate.opened_at,

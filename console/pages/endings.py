@@ -23,8 +23,8 @@ GIVEN_UP = "GivenUp"
 
 
 def payment_state(gate: Gate) -> str:
-    """The state of the payment behind a gate, as `words.PAYMENT_STATES` names it; a gate that
-    `console.access` gave says as well whether it was a canary."""
+    """The state of the payment or call behind a gate, as `words.PAYMENT_STATES` names it; a gate
+    that `console.access` gave says as well whether it was a canary."""
     if getattr(gate, "was_canary", False):
         return "canary"
     if gate.status != Gate.Status.APPROVED:
@@ -32,30 +32,36 @@ def payment_state(gate: Gate) -> str:
     step = gate.step
     if step.status == Step.Status.FAILED and (step.error or {}).get("kind") == GIVEN_UP:
         return "given_up"
+    is_payment = gate.amount_minor is not None
     states: dict[str, str] = {
-        Step.Status.SUCCEEDED: "paid",
-        Step.Status.FAILED: "unpaid",
-        Step.Status.CANCELLED: "unpaid",
+        Step.Status.SUCCEEDED: "paid" if is_payment else "done",
+        Step.Status.FAILED: "unpaid" if is_payment else "undone",
+        Step.Status.CANCELLED: "unpaid" if is_payment else "undone",
         Step.Status.IN_DOUBT: "in_doubt",
     }
     return states.get(step.status, "cleared")
 
 
 def outcome_words(gate: Gate, amount: str) -> str:
-    """What became of a closed gate's payment, in a sentence; a paid one has its own line."""
+    """What became of a closed gate's payment or call, in a sentence; where it was made, the
+    receipt has a line of its own. `amount` is empty where the gate pays nothing."""
     reason = (gate.step.error or {}).get("message", "")
+    what = f"The payment of {amount}" if amount else f"The call of {gate.tool}"
+    whether = f"{amount} was paid" if amount else f"{gate.tool} was carried out"
+    nothing = "Nothing was paid." if amount else "Nothing was done."
+    failed = f"{what} was approved, but not made. {reason or 'Its run was cancelled.'}"
     sentences = {
-        "cleared": f"Enough people approved. The payment of {amount} is on its way.",
-        "unpaid": f"The payment of {amount} was approved, but not made. "
-        f"{reason or 'Its run was cancelled.'}",
-        "in_doubt": f"Nobody knows whether {amount} was paid: people must find out.",
-        "given_up": f"Nobody could find out whether {amount} was paid. {reason}",
-        "denied": f"The payment of {amount} was refused. Nothing was paid.",
-        "expired": "Not enough people approved in time. Nothing was paid.",
+        "cleared": f"Enough people approved. {what} is on its way.",
+        "unpaid": failed,
+        "undone": failed,
+        "in_doubt": f"Nobody knows whether {whether}: people must find out.",
+        "given_up": f"Nobody could find out whether {whether}. {reason}",
+        "denied": f"{what} was refused. {nothing}",
         "canary": canaries.ENDED,
-        "withdrawn": "The request was withdrawn. Nothing was paid.",
-        "changes_requested": "Somebody wants it changed; the run was told. Nothing was paid.",
-        "revoked": f"{reason} Nothing was paid.",
+        "expired": f"Not enough people approved in time. {nothing}",
+        "withdrawn": f"The request was withdrawn. {nothing}",
+        "changes_requested": f"Somebody wants it changed; the run was told. {nothing}",
+        "revoked": f"{reason} {nothing}",
     }
     return sentences.get(payment_state(gate), "")
 
@@ -112,8 +118,9 @@ def find_unpaid(person: User) -> QuerySet[Gate]:
 
 def unpaid_words(gate: Gate) -> tuple[str, str]:
     """Title and text of such a payment on Home."""
-    is_known = payment_state(gate) == "unpaid"
-    title = "Approved but not paid" if is_known else "Approved, and given up in doubt"
+    state = payment_state(gate)
+    is_known = state in ("unpaid", "undone")
+    title = words.PAYMENT_STATES[state].word if is_known else "Approved, and given up in doubt"
     reason = (gate.step.error or {}).get("message", "")
     return title, f"{what_is_asked(gate)}. {reason}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from approvals import asking, canaries, counting, quorum
+from approvals import asking, canaries, counting, quorum, typed
 from approvals.eligibility import why_not
 from approvals.envelope import phrase
 from approvals.gates import envelope_of
@@ -22,6 +22,7 @@ VOTED = {
     Decision.Verdict.DENY: "You denied it.",
     Decision.Verdict.CHANGES: "You asked for changes.",
 }
+TAKEN_BACK = "It does not count any more. One person has one vote: others must decide."
 
 
 def facts_of(gate: Gate, person: User) -> dict[str, Any]:
@@ -59,6 +60,9 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
         "way_back": way_back(gate),
         "may_take_back": _may_take_back(gate, decisions, person),
         "if_approved": if_approved(gate, left),
+        "nothing": nothing_words(gate),
+        "how_words": how_words(gate, envelope),
+        "is_cooling": gate.clears_at is not None and not left,
         "consequences": consequences(gate, left),
         **canary_of(gate, person),
     }
@@ -80,6 +84,8 @@ def standing_of(gate: Gate, person: User, decisions: list[Decision], left: int) 
     """Why this person does not decide here (any more), and where that leaves the request."""
     refusal = why_not(gate, person) if gate.status == Gate.Status.OPEN else ""
     mine = next((d for d in decisions if d.person_id == person.pk), None)
+    if refusal and mine is not None and counting.is_taken_back(mine):
+        return {"standing": "You took your approval back.", "why_not": TAKEN_BACK}
     if not refusal:
         return {"why_not": "", "standing": ""}
     if mine is None:
@@ -89,7 +95,10 @@ def standing_of(gate: Gate, person: User, decisions: list[Decision], left: int) 
     if mine.verdict != Decision.Verdict.APPROVE:
         said = VOTED[Decision.Verdict(mine.verdict)]
         return {"standing": said, "why_not": "The request is being closed."}
-    more = _wanted(left, gate.group) if left else "Enough have approved: it is being cleared."
+    enough = "Enough have approved: it is being cleared."
+    if gate.clears_at:
+        enough = "Enough have approved: it is cleared once it has cooled off."
+    more = _wanted(left, gate.group) if left else enough
     return {"standing": "You approved it.", "why_not": more}
 
 
@@ -114,7 +123,7 @@ def _may_take_back(gate: Gate, decisions: list[Decision], person: User) -> bool:
     return any(
         one.person_id == person.pk
         and one.verdict == Decision.Verdict.APPROVE
-        and getattr(one, "revocation", None) is None
+        and not counting.is_taken_back(one)
         for one in decisions
     )
 
@@ -152,21 +161,41 @@ def if_approved(gate: Gate, left: int) -> str:
             f" {words.span(timedelta(seconds=cooling))}, unless somebody stops it."
         )
     if left <= 1:
-        return "Yours is the last approval needed: the payment is sent at once, and only once."
+        what = "it is carried out" if gate.amount_minor is None else "the payment is sent"
+        return f"Yours is the last approval needed: {what} at once, and only once."
+    verb = "done" if gate.amount_minor is None else "paid"
     return (
         f"Your approval is counted. {words.people(left - 1).capitalize()} more must approve "
-        f"before anything is paid."
+        f"before anything is {verb}."
     )
+
+
+def how_words(gate: Gate, envelope: dict[str, Any]) -> str:
+    """What the tier asks of somebody who approves, told before they press anything."""
+    said = "An approval is shown to you once more before it counts"
+    if gate.tier == "passkey":
+        said += "; you sign it with a passkey"
+    elif gate.tier in typed.TIERS:
+        said += f"; you type {typed.wanted(envelope)}, and sign it with a passkey"
+    dwell = int(gate.consent.get("dwell_seconds", 0))
+    if dwell:
+        said += f". Look at it for {dwell} seconds first"
+    return f"{said}."
+
+
+def nothing_words(gate: Gate) -> str:
+    return "Nothing is done." if gate.amount_minor is None else "Nothing is paid."
 
 
 def consequences(gate: Gate, left: int) -> list[tuple[str, str]]:
     if gate.status != Gate.Status.OPEN:
         return []
+    nothing = nothing_words(gate)
     return [
-        ("If you deny", "Nothing is paid. The refusal is final, and the run is told your reason."),
+        ("If you deny", f"{nothing} The refusal is final, and the run is told your reason."),
         ("If you approve", if_approved(gate, left)),
         (
             "If you request changes",
-            "Nothing is paid. The run is told what you want, and may ask again.",
+            f"{nothing} The run is told what you want, and may ask again.",
         ),
     ]

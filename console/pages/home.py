@@ -81,9 +81,9 @@ def overview(person: User) -> dict[str, Any]:
 
 
 def _summary(gates: int, *, is_reviewer: bool, others: int, stuck: int) -> str:
-    noun = "payment waits" if gates == 1 else "payments wait"
+    noun = "request waits" if gates == 1 else "requests wait"
     whom = "you" if is_reviewer else "reviewers"
-    said = f"{count_words(gates)} {noun} for {whom}." if gates else f"No payment waits for {whom}."
+    said = f"{count_words(gates)} {noun} for {whom}." if gates else f"No request waits for {whom}."
     if others:
         said += f" {others} other {'thing needs' if others == 1 else 'things need'} you."
     if not stuck:
@@ -95,7 +95,7 @@ def _nothing(*, is_reviewer: bool, others: int) -> str:
     if is_reviewer and others:
         noun = "request waits" if others == 1 else "requests wait"
         return f"{count_words(others)} open {noun} on others."
-    return "When a run wants to pay, its request appears here by itself."
+    return "What a run may not do by itself, such as to pay, appears here as a request."
 
 
 def find_asked(person: User, doubts: Iterable[Doubt]) -> Iterable[Item]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, Prefetch, Q, QuerySet
 
+from approvals import counting
 from approvals.canaries import was_canary
 from approvals.eligibility import is_asked, is_live
 from approvals.models import Decision, Gate
@@ -102,7 +103,7 @@ def annotated(
     found = list(gates)
     for gate in found:
         decisions = list(gate.decisions.all())
-        gate.approvals = sum(d.verdict == "approve" for d in decisions)  # type: ignore[attr-defined]
+        gate.approvals = counting.standing(decisions)  # type: ignore[attr-defined]
         gate.payment = payment_state(gate)  # type: ignore[attr-defined]
         note = _note(gate, decisions, person)
         if not note and groups is not None and not groups & set(gate.groups):
@@ -117,6 +118,8 @@ def _note(gate: Gate, decisions: list[Decision], person: User) -> str:
     if getattr(gate, "is_from_mine", False):
         return "from your run"
     mine = [d for d in decisions if d.person_id == person.pk]
+    if mine and counting.is_taken_back(mine[0]):
+        return "you took it back"
     if mine:
         return VOTED[mine[0].verdict]
     return ""
@@ -132,7 +135,8 @@ def rows_of(gates: Iterable[Gate], person: User) -> list[Gate]:
 
 def with_rows(gates: QuerySet[Gate], person: User) -> QuerySet[Gate]:
     """With what a row shows, and without what is large in it."""
-    rows = gates.select_related("step", "run", "requester").prefetch_related("decisions")
+    decisions = Prefetch("decisions", Decision.objects.select_related("revocation"))
+    rows = gates.select_related("step", "run", "requester").prefetch_related(decisions)
     rows = rows.annotate(is_from_mine=RequestedBy("run_id", person.pk), was_canary=was_canary())
     return rows.defer("envelope", "run__input", "run__result", "step__arguments", "step__result")
 

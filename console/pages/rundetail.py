@@ -254,8 +254,9 @@ def _row(
 
 
 def _gates(steps: list[Step], person: User) -> dict[UUID, Gate]:
-    gates = Gate.objects.filter(step__in=[step for step in steps if step.is_money])
-    gates = gates.select_related("step", "run", "requester").prefetch_related("decisions__person")
+    gates = Gate.objects.filter(step__in=[step for step in steps if step.needs_consent])
+    gates = gates.select_related("step", "run", "requester")
+    gates = gates.prefetch_related("decisions__person", "decisions__revocation")
     gates = gates.annotate(was_canary=was_canary())
     return {gate.step_id: gate for gate in annotated(gates.order_by("step__position"), person)}
 

@@ -37,7 +37,7 @@ VIEWS = {
             word="Mine",
             title="For you to decide",
             empty="Nothing waits for you",
-            why_empty="When a run wants to pay, its request appears here by itself."
+            why_empty="What a run may not do by itself, such as to pay, appears here as a request."
             " You can leave this page open.",
             then="waiting",
             icon="check",
@@ -47,7 +47,7 @@ VIEWS = {
             word="All open",
             title="Open requests",
             empty="No open requests",
-            why_empty="Requests appear here when a run wants to pay, until people have decided.",
+            why_empty="What a run may not do by itself, such as to pay, waits here for people.",
             then="closed",
         ),
         View(
@@ -63,7 +63,7 @@ VIEWS = {
             word="Expiring",
             title="Expiring within 24 hours",
             empty="Nothing expires within 24 hours",
-            why_empty="A request that nobody decides in time is refused, and nothing is paid."
+            why_empty="A request that nobody decides in time is refused, and nothing is done."
             " Those whose time is nearly over appear here.",
             icon="clock",
         ),
@@ -73,7 +73,7 @@ VIEWS = {
             title="Decided by you",
             empty="You have not decided anything yet",
             why_empty="Each request that you approve or deny is listed here, with what became"
-            " of its payment.",
+            " of it.",
             is_open=False,
         ),
         View(
@@ -82,7 +82,7 @@ VIEWS = {
             title="Closed requests",
             empty="No request has been closed yet",
             why_empty="Requests come here when they are approved, denied, expired or withdrawn,"
-            " with what became of their payment.",
+            " with what became of them.",
             is_open=False,
         ),
     )

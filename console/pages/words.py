@@ -54,6 +54,8 @@ PAYMENT_STATES = {
     "paid": State(word="Paid", icon="check", tone="good"),
     "cleared": State(word="Approved, on its way", icon="turn", tone="live"),
     "unpaid": State(word="Approved but not paid", icon="cross", tone="bad"),
+    "done": State(word="Done", icon="check", tone="good"),
+    "undone": State(word="Approved but not done", icon="cross", tone="bad"),
     "in_doubt": State(word="In doubt", icon="question", tone="bad"),
     "given_up": State(word="Given up in doubt", icon="question", tone="bad"),
     "canary": State(word="Canary, a test", icon="info", tone="calm"),

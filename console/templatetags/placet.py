@@ -176,6 +176,12 @@ def value(item: Any) -> SafeString:
 
 
 @register.filter
+def bare_value(item: Any) -> SafeString:
+    """The same without a note: nothing but what the value holds, which `shown.js` compares."""
+    return format_html('<div class="value">{}</div>', _value(item, with_notes=False))
+
+
+@register.filter
 def brief_value(encoded: bytes | memoryview | None) -> SafeString:
     """A stored JSON value, whole up to a limit; beyond it, its beginning as text."""
     if encoded is None:
@@ -193,21 +199,22 @@ def brief_value(encoded: bytes | memoryview | None) -> SafeString:
     )
 
 
-def _value(item: Any) -> SafeString:
+def _value(item: Any, *, with_notes: bool = True) -> SafeString:
     if item is None:
         return SafeString('<span class="value-none">none</span>')
     if isinstance(item, bool):
         return SafeString("yes" if item else "no")
     if isinstance(item, dict):
-        return _map(item)
+        return _map(item, with_notes=with_notes)
     if isinstance(item, list):
-        return _list(item)
+        return _list(item, with_notes=with_notes)
     if isinstance(item, str):
         return shown(item) if item else SafeString('<span class="value-empty">empty text</span>')
-    return conditional_escape(str(item))
+    # A number as the bytes have it, and as a browser writes it.
+    return conditional_escape(canonical.encode(item).decode())
 
 
-def _map(item: dict[str, Any]) -> SafeString:
+def _map(item: dict[str, Any], *, with_notes: bool) -> SafeString:
     if not item:
         return SafeString('<span class="value-empty">nothing</span>')
     return format_html(
@@ -215,17 +222,24 @@ def _map(item: dict[str, Any]) -> SafeString:
         format_html_join(
             "",
             "<dt>{}</dt><dd>{}{}</dd>",
-            ((shown(k), _value(v), _in_money(k, v, item)) for k, v in item.items()),
+            (
+                (
+                    shown(k),
+                    _value(v, with_notes=with_notes),
+                    _in_money(k, v, item) if with_notes else "",
+                )
+                for k, v in item.items()
+            ),
         ),
     )
 
 
-def _list(items: Iterable[Any]) -> SafeString:
+def _list(items: Iterable[Any], *, with_notes: bool) -> SafeString:
     if not items:
         return SafeString('<span class="value-empty">empty list</span>')
     return format_html(
         '<ol class="value-list">{}</ol>',
-        format_html_join("", "<li>{}</li>", ((_value(i),) for i in items)),
+        format_html_join("", "<li>{}</li>", ((_value(i, with_notes=with_notes),) for i in items)),
     )
 
 

@@ -4,6 +4,7 @@
 
 import { bytes, canSign, challengeOf, fill, hex, refuse, sha256, sign, wordsOf }
   from "./webauthn.js";
+import { isShown } from "./shown.js";
 
 const NOTHING = "Nothing was recorded.";
 const SYMBOLS = { EUR: "€", GBP: "£", USD: "US$", JPY: "¥", INR: "₹", CAD: "CA$", AUD: "A$" };
@@ -34,6 +35,10 @@ async function checked(place, form) {
   }
   if (plain(document.querySelector("h1").textContent) !== sentence(told)) {
     throw new Error("The sentence on this page is not what would be signed: do not decide, tell"
+      + " an administrator.");
+  }
+  if (!told.money && !isShown(document.querySelector("[data-arguments] .value"), told.arguments)) {
+    throw new Error("The arguments on this page are not what would be signed: do not decide, tell"
       + " an administrator.");
   }
   if (!location.pathname.includes(told.gate)) {

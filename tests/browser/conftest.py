@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,3 +52,13 @@ def console(world: World, address: str, browser: Browser) -> Iterator[Console]:
     for context in browser.contexts:
         context.close()
     assert opened.faults == []
+
+
+@pytest.fixture
+def named(console: Console, monkeypatch: pytest.MonkeyPatch) -> Console:
+    """The console under its name, which passkeys need, as web, gatekeeper and executor know it."""
+    from django.conf import settings
+
+    address = console.address.replace("127.0.0.1", "localhost")
+    monkeypatch.setattr(settings, "PLACET_ORIGINS", [address])
+    return dataclasses.replace(console, address=address)

@@ -3,7 +3,6 @@ deceived with them."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Callable
 
@@ -22,14 +21,6 @@ from tests.harness import World
 from tests.zoo import ledger
 
 PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture
-def named(console: Console, monkeypatch: pytest.MonkeyPatch) -> Console:
-    """The console under its name, as web, gatekeeper and executor know it."""
-    address = console.address.replace("127.0.0.1", "localhost")
-    monkeypatch.setattr(settings, "PLACET_ORIGINS", [address])
-    return dataclasses.replace(console, address=address)
 
 
 def enrol(world: World, page: Page, name: str = "Laptop") -> Key:

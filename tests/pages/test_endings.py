@@ -97,7 +97,7 @@ def test_after_a_decision_the_next_request_is_one_click_away(world: World, bob: 
 
 def test_the_count_on_home_is_renewed_with_the_list(bob: Visitor, gate: Gate) -> None:
     part = bob.get("/", part=True).content.decode()
-    assert '<p class="lede" id="summary" hx-swap-oob="true">1 payment waits for you.' in part
+    assert '<p class="lede" id="summary" hx-swap-oob="true">1 request waits for you.' in part
     assert "hx-swap-oob" not in bob.get("/").content.decode()
 
 

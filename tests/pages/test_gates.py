@@ -182,7 +182,7 @@ def test_an_approval_is_taken_back_on_the_page(world: World, bob: Visitor, gate:
 
     page = Page(bob.get(f"/gates/{gate.id}/"))
     assert "You took your approval back." in page.text
-    assert "taken back" in page.text and "Take it back" not in page.texts("button")
+    assert "Taken back" in page.text and "Take it back" not in page.texts("button")
     assert AuditEntry.objects.filter(action="approval_revoked", actor="bob").exists()
     world.settle()
     assert world.gates(gate.run)[0].status == "open"

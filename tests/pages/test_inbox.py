@@ -397,7 +397,7 @@ def test_counts_end_somewhere(
     assert tabs(answer)[0] == "Mine 3+*"
     assert "3+ waiting for you" in Page(answer).text
     assert "See all 3+" not in Page(bob.get("/")).text
-    assert "3+ payments wait for you." in Page(bob.get("/")).text
+    assert "3+ requests wait for you." in Page(bob.get("/")).text
 
 
 @pytest.mark.parametrize("view", ["mine", "waiting", "expiring", "decided", "closed"])

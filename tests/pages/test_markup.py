@@ -203,7 +203,7 @@ def test_every_state_of_the_rows_has_words(kind: str) -> None:
     if kind in derived:
         assert set(words.STATES[kind]) == derived[kind]
     elif kind == "payment":
-        made = {"paid", "cleared", "unpaid", "in_doubt", "given_up", "canary"}
+        made = {"paid", "cleared", "unpaid", "done", "undone", "in_doubt", "given_up", "canary"}
         assert set(words.STATES[kind]) == {*Gate.Status.values, *made}
     else:
         assert set(words.STATES[kind]) == set(rows[kind].values)

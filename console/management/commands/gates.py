@@ -8,8 +8,9 @@ from typing import Any
 
 from django.utils import timezone
 
+from approvals import counting
 from approvals.envelope import phrase
-from approvals.models import Decision, Gate
+from approvals.models import Gate
 from console.management.money import money
 from console.management.people import table
 from console.management.plain import PlainCommand
@@ -28,7 +29,7 @@ class Command(PlainCommand):
         gates = (
             Gate.objects.filter(status=state)
             .select_related("requester", "policy")
-            .prefetch_related("decisions")
+            .prefetch_related("decisions__revocation")
             .defer("envelope")
             .order_by("expires_at", "id")[:MAX_ROWS]
         )
@@ -55,7 +56,7 @@ def _facts(gate: Gate) -> dict[str, Any]:
         "requester": gate.requester.username,
         "policy": gate.rule_name,
         "quorum": gate.quorum,
-        "approvals": _approvals(gate),
+        "approvals": counting.standing(gate.decisions.all()),
         "digest": bytes(gate.digest).hex(),
         "expires_at": gate.expires_at.isoformat(),
     }
@@ -68,14 +69,10 @@ def _row(gate: Gate) -> tuple[object, ...]:
         f"{gate.payee_name} {gate.payee}".strip(),
         gate.tool,
         gate.requester.username,
-        f"{_approvals(gate)} of {gate.quorum}",
+        f"{counting.standing(gate.decisions.all())} of {gate.quorum}",
         _left(gate),
         phrase(bytes(gate.digest)),
     )
-
-
-def _approvals(gate: Gate) -> int:
-    return sum(d.verdict == Decision.Verdict.APPROVE for d in gate.decisions.all())
 
 
 def _left(gate: Gate) -> str:
