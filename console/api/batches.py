@@ -15,11 +15,12 @@ from approvals.envelope import phrase
 from approvals.limits import MAX_BATCH, MAX_REASON_CHARACTERS
 from approvals.models import Batch
 from console.api.auth import ApiRequest, door
-from console.api.gates import DecisionShown, hexed
+from console.api.gates import CanaryShown, DecisionShown, hexed
 from console.api.idempotency import HEADER, answer, once_by_itself
 from console.api.refusals import problem_of
 from console.api.shapes import Body
 from console.batching import Item, Row, access_batch, decide_together, find_rows
+from console.models import User
 
 router = Router()
 _KEYS = uuid.UUID("5b2f7a4e-6f0a-4a53-9c0b-6d1f0f2f9a11")
@@ -52,15 +53,17 @@ class BatchResult(BaseModel):
     )
     problem: str = Field(description="Why none was recorded, as the word of a refusal; else empty")
     detail: str = Field(description="The same in a sentence")
+    canary: CanaryShown | None = Field(description="null: it was no test, or you are not told yet")
 
     @classmethod
-    def of(cls, row: Row) -> BatchResult:
+    def of(cls, row: Row, person: User) -> BatchResult:
         refused = problem_of(row.refusal) if row.refusal else None
         return cls(
             gate_id=row.gate.pk,
             decision=DecisionShown.of(row.decision) if row.decision else None,
             problem=refused.kind if refused else "",
             detail=refused.detail if refused else "",
+            canary=CanaryShown.to_person(row.gate, person),
         )
 
 
@@ -75,7 +78,7 @@ class BatchShown(BaseModel):
     results: list[BatchResult]
 
     @classmethod
-    def of(cls, batch: Batch, rows: list[Row]) -> BatchShown:
+    def of(cls, batch: Batch, rows: list[Row], person: User) -> BatchShown:
         return cls(
             id=batch.pk,
             person=batch.person.get_username(),
@@ -84,7 +87,7 @@ class BatchShown(BaseModel):
             digest=hexed(batch.digest),
             phrase=phrase(bytes(batch.digest)),
             made_at=batch.made_at,
-            results=[BatchResult.of(row) for row in rows],
+            results=[BatchResult.of(row, person) for row in rows],
         )
 
 
@@ -103,7 +106,7 @@ def decide_many(request: ApiRequest, body: DecideMany) -> HttpResponse:
             reason=body.reason,
             request=request,
         )
-        return 201, BatchShown.of(said.batch, list(said.rows))
+        return 201, BatchShown.of(said.batch, list(said.rows), request.auth.person)
 
     return once_by_itself(request, deed)
 
@@ -113,7 +116,7 @@ def get_batch(request: ApiRequest, batch_id: uuid.UUID) -> HttpResponse:
     """One confirmation over several requests, and what its person decided at each by now."""
     person = request.auth.person
     batch = access_batch(person, batch_id)
-    return answer(BatchShown.of(batch, find_rows(person, batch)))
+    return answer(BatchShown.of(batch, find_rows(person, batch), person))
 
 
 def _id_of(request: ApiRequest, body: DecideMany) -> uuid.UUID:

@@ -14,7 +14,7 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 
-from approvals import batches, eligibility
+from approvals import batches, canaries, eligibility
 from approvals.envelope import phrase
 from approvals.errors import DecisionRefused, TooFast, TooSoon
 from approvals.freezes import why_frozen
@@ -144,6 +144,9 @@ def _tell(request: HttpRequest, rows: Sequence[Row], batch: Batch) -> None:
     for row in rows:
         if isinstance(row.refusal, TooFast | TooSoon):
             messages.error(request, f"{what_is_asked(row.gate)}: {row.refusal}")
+        if (told := canaries.told_to(row.gate, batch.person)) and _is_of(row, batch):
+            say = messages.success if told.is_caught else messages.error
+            say(request, f"{what_is_asked(row.gate)}: {told.text}")
 
 
 def _review(

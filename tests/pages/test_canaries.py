@@ -12,6 +12,7 @@ from approvals.models import Canary, Gate
 from runs import canonical, dispatch
 from tests.approvals import former, planted
 from tests.harness import World
+from tests.pages import test_batches
 from tests.pages.visitors import Page, Visitor, make_person, visit_as
 
 VARIES = (
@@ -201,3 +202,13 @@ def test_a_draft_with_canaries_is_checked_and_compared(world: World) -> None:
     assert "up to 2 canaries within any seven days" in page.text
     page = Page(admin.post("/policies/draft/", text=text % 99, verb="check", base="1"))
     assert "This must be from 0 to 20." in page.text
+
+
+def test_a_canary_among_others_that_are_decided_at_once_is_told_at_once(world: World) -> None:
+    canary = planted.planted_with(world, "amount")
+    (real,) = former.ask(world)
+    bob = visit_as(world.bob)
+    answer = test_batches.confirm(bob, test_batches.review(bob, canary, real))
+    page = Page(bob.get(answer.headers["Location"]))
+    assert page.text.count("This was a canary: a test that can never be paid.") == 1
+    assert "ten times the 98.70 EUR" in page.text and "so you missed it" in page.text

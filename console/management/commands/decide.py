@@ -99,6 +99,8 @@ class Command(PlainCommand):
         for row in said.rows:
             told = f"not recorded: {row.refusal}" if row.refusal else f"recorded: {verdict}"
             self.stdout.write(plain(f"{row.gate.pk}  {told}"))
+            if canary := canaries.told_to(row.gate, person):
+                self.stdout.write(plain(canary.text))
 
 
 def _signed(
