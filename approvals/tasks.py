@@ -27,11 +27,13 @@ DUE = """
      WHERE status = 'open' AND clears_at <= clock_timestamp()
      ORDER BY clears_at LIMIT %(most)s)
 """
-# What a lost hint or a changed policy may have left behind, page by page over all of it.
+# What a lost hint or a changed policy may have left behind, page by page over all of it. A gate
+# with fewer decisions than the fewest that can be enough, none of which refuses, only waits.
 LOST = """
     (SELECT s.id FROM runs_step s LEFT JOIN approvals_gate g ON g.step_id = s.id
      WHERE s.status = 'held' AND s.needs_consent AND s.id > %(after)s AND (g.id IS NULL
-        OR EXISTS (SELECT FROM approvals_decision d WHERE d.gate_id = g.id))
+        OR EXISTS (SELECT FROM approvals_decision d WHERE d.gate_id = g.id
+                   HAVING count(*) >= greatest(g.quorum, 1) OR bool_or(d.verdict <> 'approve')))
      ORDER BY s.id LIMIT %(most)s)
     UNION
     (SELECT s.id FROM runs_step s JOIN approvals_clearance c ON c.step_id = s.id

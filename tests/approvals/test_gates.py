@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from approvals import tasks
 from approvals.eligibility import why_not
 from approvals.errors import (
     AlreadyDecided,
@@ -331,3 +334,34 @@ def test_what_another_tenant_has_is_not_there(world: World) -> None:
             reason="",
             digest=bytes(gate.digest).hex(),
         )
+
+
+def test_a_gate_that_only_waits_for_more_people_is_not_looked_at_by_every_sweep(
+    world: World,
+) -> None:
+    """Else two thousand of those keep the gatekeeper from what is due."""
+    world.policy(name="Two", above_minor=1_000_000, up_to_minor=2_000_000, quorum=2)
+    gate = world.gates(world.park_at_gates(1_500_000))[0]
+    world.decide(gate, world.bob)
+
+    def looked_at() -> bool:
+        with as_role("placet_gatekeeper"), CaptureQueriesContext(connection) as captured:
+            tasks.LostGates().sweep()
+        told = [one["sql"].replace("-", "") for one in captured.captured_queries]
+        return any(gate.step_id.hex in statement for statement in told)
+
+    assert not looked_at()
+    world.decide(gate, world.carol)
+    assert looked_at()
+    assert Gate.objects.get(pk=gate.pk).status == "approved"
+
+
+def test_a_lost_hint_of_the_first_of_two_who_denies_is_found(world: World) -> None:
+    world.policy(name="Two", above_minor=1_000_000, up_to_minor=2_000_000, quorum=2)
+    gate = world.gates(world.park_at_gates(1_500_000))[0]
+    world.decide(gate, world.bob, "deny", "Not ours.")
+
+    with as_role("placet_gatekeeper"):
+        assert tasks.LostGates().sweep() == 1
+
+    assert Gate.objects.get(pk=gate.pk).status == "denied"

@@ -114,7 +114,10 @@ def _timed(times: int, look: Callable[[], object]) -> Look:
 
 def _is_measured(id: int) -> bool:
     """Told by its title, for PostgreSQL may be in a room of its own and number them otherwise."""
-    title = Path(f"/proc/{id}/cmdline").read_bytes()
+    try:
+        title = Path(f"/proc/{id}/cmdline").read_bytes()
+    except OSError:
+        return False  # it has ended since it was found
     return title.startswith(SERVERS) or WEB in title
 
 

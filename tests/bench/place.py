@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +26,8 @@ def placet() -> Iterator[Any]:
     """Servers in a home of their own, Django set up as the owner; gives `tests.servers`'s."""
     from tests import servers as real
 
+    # Who is told to end, by `timeout` or else, ends what it started as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Told to end."))
     home = Path(tempfile.mkdtemp(prefix="placet-bench-"))
     servers = real.start(home)
     try:
