@@ -18,7 +18,7 @@ from approvals.history import history_of
 from approvals.limits import MAX_BATCH
 from approvals.models import Gate
 from console import access, deeds
-from console.pages.batches import mark_selectable
+from console.pages.batchrows import mark_selectable
 from console.pages.facts import facts_of
 from console.pages.faults import focus_first
 from console.pages.guard import is_fragment, page, person_of

@@ -216,6 +216,40 @@ def test_what_was_decided_by_itself_meanwhile_stays_as_it_was(world: World, bob:
     assert second.decisions.get().batch is not None
 
 
+def test_who_may_not_decide_is_told_so_at_each_request(world: World, bob: Visitor) -> None:
+    gates = parked(world, 2)
+    mallory = visit_as(world.mallory)
+    alone = review(mallory, *gates)
+    assert alone.status_code == 409
+    said = "Only members of the group 'payments' decide here."
+    assert Page(alone).text.count(said) == 2
+    answer = confirm(bob, review(bob, *gates[:1]))
+    items = [f"{gate.id}:{bytes(gate.digest).hex()}" for gate in gates]
+    form = {"step": "confirmed", "item": items, "batch": str(new_id()), "verdict": "approve"}
+    answer = mallory.post("/batches/", **form)
+    told = rows(mallory.get(answer.headers["Location"]))
+    assert "Not decided here. Only members of" in told[f"gate-{gates[1].id}"]
+    told = rows(visit_as(world.dave).get(answer.headers["Location"]))
+    assert "Not decided here. mallory may not decide it." in told[f"gate-{gates[1].id}"]
+    assert not Decision.objects.filter(person=world.mallory).exists()
+
+
+def test_what_is_to_be_looked_at_for_longer_stays_open_and_says_so(
+    world: World, bob: Visitor
+) -> None:
+    world.policy(
+        name="Slow", above_minor=2_000_000, up_to_minor=3_000_000, quorum=1, dwell_seconds=60
+    )
+    (fast,) = parked(world, 1)
+    (slow,) = world.gates(world.park_at_gates(2_000_100))
+    shown = bob.get(confirm(bob, review(bob, fast, slow)).headers["Location"])
+    assert "€20,001.00 to GB29NWBK60161331926810: This request is to be looked at for 60" in (
+        Page(shown).text
+    )
+    assert "It is still open, and can be decided by itself." in rows(shown)[f"gate-{slow.id}"]
+    assert Decision.objects.get().gate == fast
+
+
 def test_equal_confirmations_at_once_are_one(world: World) -> None:
     gates = parked(world, 3)
     items = [Item(gate_id=gate.pk, digest=bytes(gate.digest).hex()) for gate in gates]
