@@ -207,7 +207,7 @@ BEGIN
             NEW.waiting_for := 'people to decide';
             NEW.waiting_since := clock_timestamp();
         END IF;
-        IF NEW.finished_at IS NOT NULL
+        IF (NEW.finished_at IS NOT NULL OR NEW.status = 'cancelled')
             AND session_user NOT IN ('placet_gatekeeper', 'placet_owner') THEN
             RAISE EXCEPTION 'run role: only the gatekeeper ends an inert run, not %',
                 replace(session_user, 'placet_', '') USING ERRCODE = 'insufficient_privilege';

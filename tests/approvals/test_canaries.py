@@ -227,6 +227,10 @@ def test_no_process_claims_it_or_its_run(world: World, role: str) -> None:
     run = ("UPDATE runs_run SET status = 'running' WHERE id = %s", [gate.run_id])
     answer = refusal(world, role, run)
     assert "permission denied" in answer or "runs_run_inert_is_never_run" in answer, answer
+    if role != "placet_gatekeeper":
+        ended = ("UPDATE runs_run SET status = 'cancelled' WHERE id = %s", [gate.run_id])
+        answer = refusal(world, role, ended)
+        assert "only the gatekeeper ends an inert run" in answer or "permission" in answer
 
 
 @pytest.mark.parametrize("role", ALL_PROCESSES)
