@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from approvals import breakglass, glasskeys, limits
-from approvals.errors import SignatureRefused
+from approvals.errors import BreakGlassRefused, SignatureRefused
 from approvals.models import BreakGlass, BreakGlassConfirmation, BreakGlassProof, Gate
 from approvals.signing import Signed
 from console.models import User
@@ -117,6 +117,8 @@ def test_an_old_signature_opens_no_glass_again(world: World) -> None:
     first = asked(world)
     by = signed(world.mallory, glasskeys.opening_challenge(first))
     recorded(first, by)
+    with pytest.raises(BreakGlassRefused, match="This was asked for already"):
+        recorded(first, by)
     again = asked(world)
     with pytest.raises(SignatureRefused, match="another statement"):
         recorded(again, by)

@@ -16,6 +16,7 @@ from approvals import changes, delegations, freezes, groups
 from approvals.models import (
     BreakGlass,
     BreakGlassConfirmation,
+    BreakGlassProof,
     BreakGlassReview,
     Change,
     ChangeVoice,
@@ -44,8 +45,8 @@ from tests.harness import PASSWORD, World, as_role
 ABSENT = "0193d1a0-0000-7000-8000-000000000000"
 STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement,
          Signal, Schedule, Change, ChangeVoice, Freeze, Reviewer, BreakGlass,
-         BreakGlassConfirmation, BreakGlassReview, Delegation, KeyRequest, KeyRevocation,
-         Channel, Comment, Notice, Recap, SecondLook)  # fmt: skip
+         BreakGlassConfirmation, BreakGlassProof, BreakGlassReview, Delegation, KeyRequest,
+         KeyRevocation, Channel, Comment, Notice, Recap, SecondLook)  # fmt: skip
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 
