@@ -209,6 +209,18 @@ def test_the_gatekeeper_believes_nothing_that_web_wrote(
     opened(world)
 
 
+def test_the_key_of_somebody_else_signs_for_nobody_in_the_gatekeeper_either(world: World) -> None:
+    glass = opened(world)
+    confirmed_by(glass, world.erin)
+    bobs, device = keyed(world.bob)
+    signature = device.sign(glasskeys.confirming_challenge(glass, world.erin.pk)).signature
+    as_superuser(
+        "UPDATE approvals_breakglassconfirmation SET key = %s, signature = %s", bobs.pk, signature
+    )
+    verified()
+    assert "A key of each of the two must sign" in BreakGlassProof.objects.get().because
+
+
 def test_a_key_that_was_revoked_before_the_gatekeeper_looked_breaks_nothing(world: World) -> None:
     glass = opened(world)
     confirmed_by(glass, world.erin)
