@@ -27,7 +27,6 @@ from approvals.seals import seal, words
 from approvals.signing import Signed
 from runs import dispatch
 from runs.clock import database_now
-from runs.models import new_id
 
 MAY_BREAK = (people.REVIEWER, people.ADMIN)
 MAY_REVIEW = (people.REVIEWER, people.AUDITOR, people.ADMIN)
@@ -46,11 +45,11 @@ def open_glass(
 ) -> BreakGlass:
     """Asks for it; nothing is open until `confirm`, and until the gatekeeper has verified both.
 
-    `signed` is what a key of this person's answered to `glasskeys.opening_challenge` of `asked`;
+    `signed` is what a key of this person's answered to `opening_challenge` of `glasskeys.asked`;
     its id, which is signed with the rest, was made a moment ago. Raises `BreakGlassRefused`,
     `ReasonMissing` and `SignatureRefused`; then nothing was recorded.
     """
-    glass = asked(
+    glass = glasskeys.asked(
         tenant=tenant,
         person=person,
         scope=scope,
@@ -60,6 +59,8 @@ def open_glass(
         id=id,
     )
     _check_may(tenant, person)
+    if BreakGlass.objects.filter(pk=glass.pk).exists():
+        raise BreakGlassRefused("This was asked for already; look at the page of broken glasses.")
     glasskeys.check_moment(glass.pk, database_now())
     kept = glasskeys.kept(signed, person, glasskeys.opening_challenge(glass))
     for name, value in kept.items():
@@ -68,51 +69,6 @@ def open_glass(
     glass.seal = seal("placet/breakglass/v1", *told, words(glass.reason))
     glass.save(force_insert=True)
     return glass
-
-
-def asked(
-    *,
-    tenant: str,
-    person: Any,
-    scope: str,
-    subject: str,
-    minutes: int,
-    reason: str,
-    id: UUID | None = None,
-) -> BreakGlass:
-    """What would be opened, checked and not recorded: of it a key signs.
-
-    Raises `BreakGlassRefused` and `ReasonMissing`.
-    """
-    reason = people.reason_of(reason, of="Breaking the glass")
-    subject = _subject(scope, subject)
-    if not 1 <= minutes <= limits.BREAKGLASS_MINUTES:
-        raise BreakGlassRefused(
-            f"The glass is broken for 1 to {limits.BREAKGLASS_MINUTES} minutes."
-        )
-    return BreakGlass(
-        id=id or new_id(),
-        tenant=tenant,
-        scope=scope,
-        subject=subject,
-        reason=reason,
-        minutes=minutes,
-        opened_by=person,
-    )
-
-
-def _subject(scope: str, subject: str) -> str:
-    if scope not in BreakGlass.Scope.values:
-        raise BreakGlassRefused("The glass is broken for everything, a tool or a workflow.")
-    if scope == BreakGlass.Scope.EVERYTHING:
-        return ""
-    if not subject.strip():
-        raise BreakGlassRefused(f"Say for which {scope} the glass is to be broken.")
-    if len(subject) > limits.MAX_FROZEN_CHARACTERS or not subject.isprintable():
-        raise BreakGlassRefused(
-            f"The {scope} has at most {limits.MAX_FROZEN_CHARACTERS} printable characters."
-        )
-    return subject.strip()
 
 
 def _check_may(tenant: str, person: Any) -> None:

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from django.conf import settings
 
-from approvals import limits, signatures, statements
-from approvals.errors import SignatureRefused
+from approvals import limits, people, signatures, statements
+from approvals.errors import BreakGlassRefused, SignatureRefused
 from approvals.keys import may_sign, public_key_of, standing_keys_of
 from approvals.models import (
     BreakGlass,
@@ -26,12 +26,58 @@ from approvals.models import (
 from approvals.signatures import Answer
 from approvals.signing import Signed
 from runs.clock import database_now
+from runs.models import new_id
 
 logger = logging.getLogger(__name__)
 
 TIER = "critical"
 """A key breaks the glass when it could sign for the highest tier: no fresh one does."""
 EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+
+
+def asked(
+    *,
+    tenant: str,
+    person: Any,
+    scope: str,
+    subject: str,
+    minutes: int,
+    reason: str,
+    id: UUID | None = None,
+) -> BreakGlass:
+    """What would be opened, checked and not recorded: of it a key signs.
+
+    Raises `BreakGlassRefused` and `ReasonMissing`.
+    """
+    reason = people.reason_of(reason, of="Breaking the glass")
+    subject = _subject(scope, subject)
+    if not 1 <= minutes <= limits.BREAKGLASS_MINUTES:
+        raise BreakGlassRefused(
+            f"The glass is broken for 1 to {limits.BREAKGLASS_MINUTES} minutes."
+        )
+    return BreakGlass(
+        id=id or new_id(),
+        tenant=tenant,
+        scope=scope,
+        subject=subject,
+        reason=reason,
+        minutes=minutes,
+        opened_by=person,
+    )
+
+
+def _subject(scope: str, subject: str) -> str:
+    if scope not in BreakGlass.Scope.values:
+        raise BreakGlassRefused("The glass is broken for everything, a tool or a workflow.")
+    if scope == BreakGlass.Scope.EVERYTHING:
+        return ""
+    if not subject.strip():
+        raise BreakGlassRefused(f"Say for which {scope} the glass is to be broken.")
+    if len(subject) > limits.MAX_FROZEN_CHARACTERS or not subject.isprintable():
+        raise BreakGlassRefused(
+            f"The {scope} has at most {limits.MAX_FROZEN_CHARACTERS} printable characters."
+        )
+    return subject.strip()
 
 
 def opening_statement(glass: BreakGlass) -> bytes:

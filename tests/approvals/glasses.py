@@ -45,7 +45,7 @@ def signed(person: Any, challenge: bytes) -> Signed:
 def asked(world: World, *, by: User | None = None, **told: Any) -> BreakGlass:
     """What somebody is about to sign; nothing is recorded."""
     about: dict[str, Any] = {"scope": "everything", "subject": "", "minutes": 30, "reason": REASON}
-    return breakglass.asked(tenant=world.tenant, person=by or world.mallory, **(about | told))
+    return glasskeys.asked(tenant=world.tenant, person=by or world.mallory, **(about | told))
 
 
 def recorded(glass: BreakGlass, by: Signed | None) -> BreakGlass:

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from approvals import breakglass, glasskeys, limits
-from approvals.errors import SignatureRefused
+from approvals.errors import BreakGlassRefused, SignatureRefused
 from approvals.models import BreakGlass, BreakGlassConfirmation, BreakGlassProof, Gate
 from approvals.signing import Signed
 from console.models import User
@@ -117,6 +117,8 @@ def test_an_old_signature_opens_no_glass_again(world: World) -> None:
     first = asked(world)
     by = signed(world.mallory, glasskeys.opening_challenge(first))
     recorded(first, by)
+    with pytest.raises(BreakGlassRefused, match="This was asked for already"):
+        recorded(first, by)
     again = asked(world)
     with pytest.raises(SignatureRefused, match="another statement"):
         recorded(again, by)
@@ -205,6 +207,18 @@ def test_the_gatekeeper_believes_nothing_that_web_wrote(
     # It was not broken, so there is nothing to review, and nobody is kept from breaking it.
     assert not breakglass.unreviewed(world.tenant).exists()
     opened(world)
+
+
+def test_the_key_of_somebody_else_signs_for_nobody_in_the_gatekeeper_either(world: World) -> None:
+    glass = opened(world)
+    confirmed_by(glass, world.erin)
+    bobs, device = keyed(world.bob)
+    signature = device.sign(glasskeys.confirming_challenge(glass, world.erin.pk)).signature
+    as_superuser(
+        "UPDATE approvals_breakglassconfirmation SET key = %s, signature = %s", bobs.pk, signature
+    )
+    verified()
+    assert "A key of each of the two must sign" in BreakGlassProof.objects.get().because
 
 
 def test_a_key_that_was_revoked_before_the_gatekeeper_looked_breaks_nothing(world: World) -> None:

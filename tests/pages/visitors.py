@@ -17,6 +17,7 @@ from approvals.models import (
     Batch,
     BreakGlass,
     BreakGlassConfirmation,
+    BreakGlassProof,
     BreakGlassReview,
     Change,
     ChangeVoice,
@@ -45,8 +46,8 @@ from tests.harness import PASSWORD, World, as_role
 ABSENT = "0193d1a0-0000-7000-8000-000000000000"
 STATE = (Run, Step, Event, Gate, Decision, AuditEntry, Secret, Scope, Lease, Settlement,
          Signal, Schedule, Change, ChangeVoice, Freeze, Reviewer, BreakGlass,
-         BreakGlassConfirmation, BreakGlassReview, Delegation, KeyRequest, KeyRevocation,
-         Channel, Comment, Notice, Recap, SecondLook, Batch)  # fmt: skip
+         BreakGlassConfirmation, BreakGlassProof, BreakGlassReview, Delegation, KeyRequest,
+         KeyRevocation, Channel, Comment, Notice, Recap, SecondLook, Batch)  # fmt: skip
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from approvals import breakglass, glasskeys, signing
+from approvals import glasskeys, signing
 from approvals.errors import ApprovalsError
 from approvals.limits import BREAKGLASS_MINUTES
 from approvals.models import BreakGlass
@@ -59,7 +59,7 @@ class Command(PlainCommand):
     def _open(self, person: User, key: Any, options: dict[str, Any]) -> None:
         told = {name: options[name] for name in ("scope", "subject", "minutes", "reason")}
         access.require(person, "breakglass.open")
-        glass = breakglass.asked(tenant=person.tenant, person=person, **told)
+        glass = glasskeys.asked(tenant=person.tenant, person=person, **told)
         self.stdout.write(_facts(glass))
         _ask(options, f"Ask to break the glass as {person.username}?")
         signed = _signed(person, key, glasskeys.opening_challenge(glass))
