@@ -136,3 +136,62 @@ def test_a_passkey_signs_the_arguments_of_a_call(world: World, named: Console) -
     assert Decision.objects.get().key == key
     world.settle()
     assert [entry["name"] for entry in ledger("registered")] == ["ada"]
+
+
+@pytest.fixture
+def registered(world: World) -> None:
+    from runs import registry
+    from tests.browser.workflows import telling
+    from tests.harness import as_role
+
+    assert telling.name == "telling"
+    with as_role("placet_owner"):
+        registry.register(registry.collect())
+
+
+@pytest.mark.usefixtures("registered")
+def test_arguments_of_every_shape_are_shown_as_the_browser_compares_them(
+    world: World, named: Console
+) -> None:
+    """Whatever JSON can hold is signed when it is shown whole, and not when a part is missing."""
+    consent = {"tier": "passkey", "thresholds": [{"group": "people", "count": 1}]}
+    world.join("people", world.bob)
+    world.publish({"name": "Telling", "when": {"tools": ["tell"]}, "then": {"consent": consent}})
+    run = world.start(
+        "telling",
+        value={
+            "10": [1, -2.5, 0.00001, 1.5e-7, 9007199254740991, 0],
+            "9": {"none": None, "yes": True, "no": False, "empty": "", "deep": [[{"a": ["b"]}]]},
+            "nothing": {},
+            "no list": [],
+            "currency": "EUR",
+            "amount_minor": 9870,
+            "turned \u202e": "hides\u200b\ttabs\nand lines, <b>é</b> &amp; \U0001f600",
+        },
+    )
+    world.settle()
+    (gate,) = world.gates(run)
+    page = named.open("bob")
+    plug_in(page)
+    enrol(world, page)
+    for alter in (
+        "e => e.querySelector('ol li').remove()",
+        "e => e.querySelector('dl').append('and more')",
+        "e => { e.querySelector('dt').textContent = 'another'; }",
+        "e => { e.querySelector('ol ol').replaceWith(e.querySelector('ol ol li')); }",
+        "",
+    ):
+        page.goto(f"/gates/{gate.id}/")
+        page.get_by_role("button", name="Approve").click()
+        place = page.locator("[data-arguments] .value")
+        expect(place).to_contain_text("U+202E")
+        if alter:
+            place.evaluate(alter)
+        sign(page)
+        if alter:
+            words = "The arguments on this page are not what would be signed"
+            expect(page.get_by_role("alert").filter(has_text=words)).to_be_visible()
+            assert not Decision.objects.exists()
+    expect(page.get_by_text("You approved this request.")).to_be_visible()
+    world.settle()
+    assert len(ledger("told")) == 1
