@@ -251,6 +251,13 @@ CREATE TRIGGER runs_run_guard BEFORE UPDATE ON runs_run
 CREATE FUNCTION runs_guard_new_run() RETURNS trigger LANGUAGE plpgsql
     SET search_path = public, pg_temp AS $$
 BEGIN
+    -- Whose agent it is, the owner has registered; who starts a run does not say. What goes on
+    -- with the same version is of the same agent; a version that nobody declared is of none.
+    NEW.agent := coalesce(
+        (SELECT agent FROM runs_run WHERE id = coalesce(NEW.forked_from_id, NEW.continued_from_id)
+            AND workflow = NEW.workflow AND version = NEW.version),
+        (SELECT agent FROM runs_workflowdeclaration
+            WHERE name = NEW.workflow AND version = NEW.version), '');
     IF NEW.is_inert THEN
         -- There to be looked at: it waits from its birth on, and no worker ever takes it.
         IF session_user NOT IN ('placet_gatekeeper', 'placet_owner') THEN
@@ -277,13 +284,6 @@ BEGIN
     NEW.ready_at := clock_timestamp();
     NEW.deadline_at := coalesce(NEW.deadline_at, clock_timestamp() + interval '1 second' * (
         SELECT deadline_seconds FROM runs_workflowdeclaration WHERE name = NEW.workflow));
-    -- Whose agent it is, the owner has registered; who starts a run does not say. What goes on
-    -- with the same version is of the same agent; a version that nobody declared is of none.
-    NEW.agent := coalesce(
-        (SELECT agent FROM runs_run WHERE id = coalesce(NEW.forked_from_id, NEW.continued_from_id)
-            AND workflow = NEW.workflow AND version = NEW.version),
-        (SELECT agent FROM runs_workflowdeclaration
-            WHERE name = NEW.workflow AND version = NEW.version), '');
     -- Notices are started by the gatekeeper alone, and it starts nothing else.
     IF session_user = 'placet_gatekeeper' AND NEW.workflow <> 'placet.notify'
         OR session_user IN ('placet_web', 'placet_worker') AND NEW.workflow LIKE 'placet.%' THEN

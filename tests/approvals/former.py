@@ -24,7 +24,7 @@ def transfer(
     return {"paid": amount_minor}
 
 
-@workflow("transferring", version=1)
+@workflow("transferring", version=1, agent="clerk")
 def transferring(run: Any, *, payments: list[dict[str, Any]]) -> Any:
     """Asks for all of them at once."""
     calls = [run.prepare(transfer, **payment) for payment in payments]

@@ -37,6 +37,7 @@ def test_a_canary_is_modelled_on_a_payment_and_has_one_flaw(world: World) -> Non
     canary = Canary.objects.get()
     former_gate = canary.model
     assert (gate.status, gate.tool, gate.run.workflow) == ("open", "transfer", "transferring")
+    assert gate.run.agent == former_gate.run.agent == "clerk"
     assert gate.requester_id == former_gate.requester_id
     assert gate.payee_name == former_gate.payee_name == "ACME"
     differs = (gate.amount_minor != former_gate.amount_minor, gate.payee != former_gate.payee)
