@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
+from approvals import quorum
 from approvals.models import Decision, Gate, Reviewer
 from runs import forks
 from runs.clock import database_now
@@ -38,7 +39,7 @@ def _why_not_them(gate: Gate, person: Any) -> str:
 
 
 def _who_may(gate: Gate, person: Any) -> str:
-    words = f"Only members of the group {gate.group!r} decide here."
+    words = f"Only members of {quorum.asked_in_words(gate.needs)} decide here."
     late = Reviewer.objects.filter(
         tenant=gate.tenant, person=person, group__in=gate.groups, since__gt=gate.opened_at
     )

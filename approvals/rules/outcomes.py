@@ -24,6 +24,8 @@ CONSENT = (
     "dwell_seconds",
 )
 SHORT = ("group", "role", "count")
+DECIDES = "reviewer"
+"""The role whose people decide; what another were asked, nobody could answer."""
 """One threshold, written without a list."""
 
 
@@ -114,6 +116,8 @@ def _threshold(faults: Faults, at: Place, value: Any) -> dict[str, Any]:
     named = [name for name in people.values() if name is not None]
     if len(named) != 1 and isinstance(value, dict):
         faults.add(at, "A threshold names either a group or a role.")
+    if people["role"] not in (None, DECIDES):
+        form.fault("role", f"Of the roles only {DECIDES} decides: name that one, or a group.")
     return {
         "name": form.text("name", default=named[0] if named and named[0] else "people"),
         **people,

@@ -16,6 +16,7 @@ from approvals.eligibility import is_asked, is_live, why_not
 from approvals.errors import NotEligible, OwnRequest
 from approvals.models import Decision, Gate, Reviewer
 from approvals.quorum import Voice
+from approvals.rules.faults import InvalidPolicy
 from console.models import User
 from runs.models import Step
 from tests.approvals.attacks import clearance, forged, proper_seal, refusal
@@ -77,11 +78,17 @@ def test_any_threshold_is_enough_by_itself(world: World) -> None:
 
 
 def test_a_role_may_be_asked_instead_of_a_group(world: World) -> None:
-    gate = gate_of(world, {"role": "admin", "count": 1})
-    assert why_not(gate, world.bob) == "Only members of the group 'role admin' decide here."
-    assert Gate.objects.filter(is_live() & is_asked(world.erin)).get() == gate
-    world.decide(gate, world.erin)
+    gate = gate_of(world, {"role": "reviewer", "count": 1})
+    assert why_not(gate, world.erin) == "Only members of the role 'reviewer' decide here."
+    assert Gate.objects.filter(is_live() & is_asked(world.mallory)).get() == gate
+    world.decide(gate, world.mallory)
     assert status(gate, world) == "approved"
+
+
+def test_a_role_whose_people_do_not_decide_is_not_asked(world: World) -> None:
+    with pytest.raises(InvalidPolicy, match="Of the roles only reviewer decides") as refused:
+        world.publish(rule({"role": "admin", "count": 1}))
+    assert "/rules/0/then/consent/thresholds/0/role" in str(refused.value)
 
 
 def test_who_joined_after_the_request_does_not_count(world: World) -> None:

@@ -44,7 +44,7 @@ rules:
         mode: any
         thresholds:
           - {group: payments, count: 2}
-          - {name: the board, role: directors, count: 3, member_for_seconds: 86400}
+          - {name: the board, role: reviewer, count: 3, member_for_seconds: 86400}
         expires_after_seconds: 7200
         remind_after_seconds: 600
         escalation: {after_seconds: 3600, groups: board}
@@ -188,7 +188,7 @@ TWO = [{"group": "a", "count": 2}, {"group": "b", "count": 1}]
         (consent(count=0), "/consent/count", "This must be from 1 to 10."),
         (consent(count=True), "/consent/count", "This must be a whole number, not true or false"),
         (consent(count=11), "/consent/count", "This must be from 1 to 10."),
-        (consent(role="admin"), "/consent", "A threshold names either a group or a role."),
+        (consent(role="reviewer"), "/consent", "A threshold names either a group or a role."),
         (consent(thresholds=TWO), "/consent/thresholds", "These stand beside a group"),
         ({"consent": {"thresholds": [*TWO, TWO[0]]}}, "/consent/thresholds", "Two thresholds are"),
         (consent(tier="high"), "/consent/tier", "This must be one of confirm, passkey, typed"),
