@@ -176,6 +176,9 @@ class _Bench:
         from tests.bench import crowd
 
         kinds = [gate for name, gate in templates.items() if name != "closed"]
+        told = "SELECT count(DISTINCT gate_id) FROM approvals_notice WHERE gate_id = ANY(%s)"
+        ids = [gate.id for gate in templates.values()]
+        place.wait_until(lambda: place.ask(self.servers, told, ids) == len(ids), "the notices")
         crowd.put(open_count - len(kinds), kinds, reviewer=self.world.bob.pk)
         crowd.put(closed_count, [templates["closed"]], reviewer=self.world.bob.pk)
 
