@@ -67,12 +67,14 @@ def audit(request: HttpRequest) -> HttpResponse:
 
 
 def _decided(entry: AuditEntry) -> str:
-    """What was decided: the verdict, the amount and the payee."""
+    """What was decided: the verdict; of a payment, the amount and the payee as well."""
     detail = entry.detail
     if entry.action != "decided" or "amount_minor" not in detail:
         return ""
-    paid = money(detail["amount_minor"], detail["currency"])
-    told = f"{VERDICTS[detail['verdict']].word} {paid} to {detail['payee_name'] or detail['payee']}"
+    told = VERDICTS[detail["verdict"]].word
+    if detail["amount_minor"] is not None:
+        paid = money(detail["amount_minor"], detail["currency"])
+        told = f"{told} {paid} to {detail['payee_name'] or detail['payee']}"
     return f"{told}, in a batch of {detail['of']}" if "batch" in detail else told
 
 

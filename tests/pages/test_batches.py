@@ -17,6 +17,7 @@ from console.batching import decide_together
 from console.models import AuditEntry
 from runs.models import new_id
 from tests.approvals.attacks import parked_at
+from tests.approvals.test_any_tool import ASKED, rule
 from tests.approvals.test_pace import approve
 from tests.harness import World, as_role
 from tests.pages.test_inbox import set_gates
@@ -155,6 +156,23 @@ def test_one_confirmation_decides_all_of_them_and_says_so_everywhere(
     audit = Page(visit_as(world.dave).get("/audit/")).text
     assert "Approved €1.00 to GB29NWBK60161331926810, in a batch of 3" in audit
     assert "Confirmed several at once" in audit
+
+
+def test_calls_that_pay_nothing_are_shown_with_all_that_they_send(
+    world: World, bob: Visitor
+) -> None:
+    world.publish(rule(ASKED))
+    run = world.start("registering", names=["ada", "grace"])
+    world.settle()
+    answer = review(bob, *world.gates(run))
+    check(answer)
+    page = Page(answer).text
+    assert "Call register once" in page and "ada" in page
+    assert "come to" not in page and "comes to" not in page
+    shown = Page(bob.get(confirm(bob, answer).headers["Location"]))
+    count = len(world.gates(run))
+    assert f"You approved {count} of {count}" in shown.text
+    assert f"Approved, in a batch of {count}" in Page(visit_as(world.dave).get("/audit/")).text
 
 
 def test_the_same_form_again_changes_nothing(world: World, bob: Visitor) -> None:
