@@ -198,7 +198,7 @@ def test_rows_are_read_only_where_a_rule_needs_them(world: World) -> None:
             document=gate.policy.body,
             rule=gate.rule,
             declaration=declaration,
-            agent="",
+            agent="clerk",
             gate_id=gate.id,
             opened_at=gate.opened_at,
         )

@@ -32,7 +32,7 @@ def test_every_part_of_a_rule_has_its_words() -> None:
         "when iban differs from the last similar action",
         "when it is outside Mon, Tue, Wed, Thu and Fri from 08:00 to 18:00 in Europe/Berlin, but"
         " not on 2026-12-25",
-        "2 of the group payments or 3 of the board, the role directors, members for 1 day, must"
+        "2 of the group payments or 3 of the board, the role reviewer, members for 1 day, must"
         " consent",
         "by a passkey, typed, and with time to take it back",
         "within 2 hours",
