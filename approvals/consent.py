@@ -76,6 +76,8 @@ def _check_rule(gate: Gate, told: dict[str, Any]) -> None:
             f"what {gate.tool} is about to send; nothing was sent."
         )
     since = asking.since(gate)
+    if since is not None and since.then is None:
+        raise ConsentMismatch(f"The policy covers it no more: {since.because} Nothing was sent.")
     if since is not None and since.kind == Kind.BLOCK:
         raise ConsentMismatch(f"The policy blocks it since: {since.because} Nothing was sent.")
 

@@ -115,15 +115,19 @@ def test_what_no_rule_covers_any_more_stays_held_until_one_does(world: World) ->
     assert said_of(gate) == ("approved", "succeeded")
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [(BLOCK, "The policy blocks it since:"), (OTHERS, "The policy covers it no more:")],
+    ids=["blocks", "covers-no-more"],
+)
 def test_the_executor_does_not_send_what_the_policy_blocks_since_it_was_cleared(
-    world: World,
+    world: World, rule: dict[str, Any], said: str
 ) -> None:
     gate, _ = asked_of_two(world)
     world.decide(gate, world.carol)
     world.keep_gates()
     assert said_of(gate) == ("approved", "ready")
-    world.publish(BLOCK)
+    world.publish(rule)
     world.settle()
-    error = Step.objects.get(pk=gate.step_id).error
-    assert "The policy blocks it since:" in error["message"]
+    assert said in Step.objects.get(pk=gate.step_id).error["message"]
     assert ledger("pay-called") == []
