@@ -46,12 +46,14 @@ DUE = """
       AND NOT EXISTS (SELECT FROM approvals_canary c JOIN approvals_gate g ON g.step_id = c.step_id
                       WHERE c.tenant = p.tenant AND g.status = 'open')
 """
-# What somebody wants to end, which no worker ever will.
-STEERED = """
+# What is over: somebody has decided, and the hint of it was lost, or somebody wants its run to end,
+# which no worker ever will.
+OVER = """
     SELECT c.step_id FROM approvals_canary c
     JOIN approvals_gate g ON g.step_id = c.step_id JOIN runs_run r ON r.id = g.run_id
     WHERE g.status = 'open'
-      AND (r.cancel_requested_at IS NOT NULL OR r.terminate_requested_at IS NOT NULL)
+      AND (r.cancel_requested_at IS NOT NULL OR r.terminate_requested_at IS NOT NULL
+           OR EXISTS (SELECT FROM approvals_decision d WHERE d.gate_id = g.id))
 """
 
 
@@ -71,9 +73,25 @@ class Planting:
         now = time.monotonic()
         passed = 0.0 if self._at is None else now - self._at
         self._at = now
-        ended = sum(gates.keep(step_id) for (step_id,) in _rows(STEERED))
+        ended = sum(_end(step_id) for (step_id,) in _rows(OVER))
         due = [tenant for tenant, often in _rows(DUE) if self._draw() < chance(often, passed)]
-        return ended + sum(plant(tenant) is not None for tenant in due)
+        return ended + sum(_plant(tenant) for tenant in due)
+
+
+def _end(step_id: UUID) -> bool:
+    try:
+        return gates.keep(step_id)
+    except Exception:
+        logger.exception("The canary of step %s could not be ended; it stays open.", step_id)
+        return False
+
+
+def _plant(tenant: str) -> bool:
+    try:
+        return plant(tenant) is not None
+    except Exception:
+        logger.exception("No canary could be planted in %s.", tenant)
+        return False
 
 
 def chance(per_week: int, seconds: float) -> float:
@@ -101,6 +119,11 @@ def models_of(tenant: str) -> QuerySet[Gate]:
         status=Gate.Status.APPROVED,
         amount_minor__isnull=False,
         step__status=Step.Status.SUCCEEDED,
+        # An inert run comes from nothing, and so does what it looks like.
+        run__parent=None,
+        run__continued_from=None,
+        run__forked_from=None,
+        run__schedule=None,
     ).exclude(step__settlements__answer=Settlement.Answer.SKIP)
     return paid.select_related("step__declaration", "step__run").order_by("-closed_at", "id")
 

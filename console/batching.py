@@ -17,6 +17,7 @@ from django.http import HttpRequest
 
 from approvals import batches
 from approvals.batches import Item
+from approvals.canaries import was_canary
 from approvals.errors import DecisionRefused
 from approvals.models import Batch, Decision, Gate
 from console import access, audit, deeds
@@ -87,8 +88,9 @@ def access_batch(person: User, id: uuid.UUID) -> Batch:
 
 def find_rows(person: User, batch: Batch) -> list[Row]:
     """Its requests, the first to expire first, each with what its person decided there by now."""
-    rows = access.gates_of(person).filter(pk__in=batch.gates).select_related("step", "run")
-    rows = rows.prefetch_related("decisions__person").order_by("expires_at", "id")
+    rows = access.gates_of(person).filter(pk__in=batch.gates).annotate(was_canary=was_canary())
+    rows = rows.select_related("step", "run").prefetch_related("decisions__person")
+    rows = rows.order_by("expires_at", "id")
     gates = {gate.pk: gate for gate in rows}
     own = Decision.objects.filter(gate__in=gates, person=batch.person).select_related("person")
     decisions = {decision.gate_id: decision for decision in own}

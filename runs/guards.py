@@ -141,6 +141,11 @@ BEGIN
     IF EXISTS (SELECT FROM runs_run WHERE id = NEW.run_id AND finished_at IS NOT NULL) THEN
         RAISE EXCEPTION 'step birth: the run has ended';
     END IF;
+    IF session_user NOT IN ('placet_gatekeeper', 'placet_owner')
+        AND EXISTS (SELECT FROM runs_run WHERE id = NEW.run_id AND is_inert) THEN
+        RAISE EXCEPTION 'step birth: nothing is asked for in an inert run by others'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     IF NEW.position % 1000000 >= 10000 THEN
         SELECT * INTO before FROM runs_step WHERE tenant = NEW.tenant AND run_id = NEW.run_id
             AND position = NEW.position - 10000;
@@ -268,6 +273,10 @@ BEGIN
             OR NEW.workflow LIKE 'placet.%' OR num_nonnulls(NEW.parent_id,
                 NEW.continued_from_id, NEW.forked_from_id, NEW.schedule_id) <> 0 THEN
             RAISE EXCEPTION 'run birth: an inert run begins waiting, and comes from nothing';
+        END IF;
+        -- Whoever starts a run under a key of their own must not be given one that never runs.
+        IF NEW.idempotency_key NOT LIKE 'page-%' THEN
+            RAISE EXCEPTION 'run birth: an inert run takes no key that somebody could ask with';
         END IF;
         RETURN NEW;
     END IF;

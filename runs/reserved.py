@@ -17,6 +17,8 @@ NOTIFY = "placet.notify"
 DELIVER = "placet.deliver"
 """The tool of its steps."""
 OWN = (NOTIFY, DELIVER)
+BY_PAGE = "page-"
+"""What the keys of runs and signals begin with that a page has asked for."""
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")

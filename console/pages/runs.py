@@ -21,6 +21,7 @@ from console.pages.words import RUN_STATES
 from runs import reserved
 from runs.errors import InvalidInput, Refused
 from runs.models import Run, WorkflowDeclaration
+from runs.reserved import BY_PAGE
 
 MAX_QUERY = 150
 FILTERS = ("q", "status", "workflow", "since", "parent", "schedule")
@@ -129,7 +130,7 @@ def _start(request: HttpRequest, workflow: str, form: StartForm) -> Run | None:
             person_of(request),
             workflow=workflow,
             input=read_input(form),
-            idempotency_key=f"page-{form.cleaned_data['form_id']}",
+            idempotency_key=f"{BY_PAGE}{form.cleaned_data['form_id']}",
             request=request,
         )
     except InvalidInput as refusal:

@@ -19,6 +19,7 @@ from runs import canonical, limits, positions
 from runs.errors import AlreadyEnded, ForkRefused, InvalidInput, Refused, UnknownWorkflow
 from runs.lifecycle import get_workflow
 from runs.models import Run, Step
+from runs.reserved import BY_PAGE
 
 IN_FLIGHT = "Attempts that have begun"
 
@@ -243,7 +244,7 @@ def signal(request: HttpRequest, id: UUID) -> HttpResponse:
                 run.id,
                 name=form.cleaned_data["name"],
                 payload=form.cleaned_data["payload"],
-                dedup_key=f"page-{form.cleaned_data['form_id']}",
+                dedup_key=f"{BY_PAGE}{form.cleaned_data['form_id']}",
                 request=request,
             )
         except InvalidInput as refusal:

@@ -8,6 +8,8 @@ refuses that its held step is cleared or started (`runs.guards.INERT`).
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +17,8 @@ from uuid import UUID, uuid4
 from runs import canonical, journal, limits, prepared
 from runs.clock import database_now
 from runs.models import Claim, Event, Run, Step, new_id
+from runs.reserved import BY_PAGE
+from runs.telemetry import current_trace_id, trace_id
 from runs.transitions import rows
 
 COPIED = (Step.Kind.TOOL, Step.Kind.NOW, Step.Kind.CHOICE, Step.Kind.PATCH)
@@ -34,7 +38,6 @@ HOLD = """
         declaration_id, 'held', %(arguments)s, %(digest)s, %(key)s, 0, 0, ''
     FROM runs_step WHERE id = %(model)s
 """
-BY_PAGE = "page-"
 
 
 def insert_like(model: Step, arguments: dict[str, Any]) -> UUID:
@@ -54,7 +57,7 @@ def insert_like(model: Step, arguments: dict[str, Any]) -> UUID:
         status=Step.Status.SUCCEEDED,
     ).order_by("position")
     copied = list(before[: limits.MAX_IMITATED_STEPS])
-    run = _run_like(former, awaited=len(copied))
+    run = _run_like(model, awaited=len(copied))
     _tell_again(run, list(Event.objects.filter(run=former, seq=1)), None)
     later = database_now() - model.created_at
     for position, step in enumerate(copied):
@@ -81,8 +84,9 @@ def end_inert(step: Step, error: dict[str, str]) -> None:
     journal.append(step.run_id, "run.cancelled", error, actor="gatekeeper")
 
 
-def _run_like(former: Run, *, awaited: int) -> Run:
-    now = database_now()
+def _run_like(model: Step, *, awaited: int) -> Run:
+    former, now = model.run, database_now()
+    begun_at = now - (model.created_at - former.created_at)
     is_of_page = (former.idempotency_key or "").startswith(BY_PAGE)
     run = Run.objects.create(
         tenant=former.tenant,
@@ -95,9 +99,10 @@ def _run_like(former: Run, *, awaited: int) -> Run:
         status=Run.Status.WAITING,
         waiting_for=_words_of(former),
         waiting_since=now,
-        started_at=now,
+        created_at=begun_at,
+        started_at=begun_at,
         awaited=[awaited],
-        deadline_at=former.deadline_at and former.deadline_at + (now - former.created_at),
+        deadline_at=former.deadline_at and former.deadline_at + (begun_at - former.created_at),
         is_inert=True,
     )
     Claim.objects.create(run=run, tenant=run.tenant, fence=1)
@@ -131,7 +136,18 @@ def _copy(run: Run, step: Step, position: int, later: timedelta) -> None:
 def _tell_again(run: Run, events: list[Event], position: int | None) -> None:
     for event in events:
         body = canonical.decode(event.body)
-        journal.append(run.id, event.kind, body, position=position, actor=event.actor)
+        with _traced(run) if event.trace_id else nullcontext():
+            journal.append(run.id, event.kind, body, position=position, actor=event.actor)
+
+
+@contextmanager
+def _traced(run: Run) -> Iterator[None]:
+    """Events of the first segment bear its trace, here as in any run."""
+    token = current_trace_id.set(trace_id(run.id, 1))
+    try:
+        yield
+    finally:
+        current_trace_id.reset(token)
 
 
 def _hold(run: Run, model: Step, position: int, encoded: bytes) -> UUID:
@@ -139,7 +155,8 @@ def _hold(run: Run, model: Step, position: int, encoded: bytes) -> UUID:
     key = canonical.step_key(run.tenant, run.id, position, model.name)
     digest = canonical.step_digest(model.name, encoded)
     waiting = {"for": run.waiting_for, "positions": [position]}
-    journal.append(run.id, "run.waiting", waiting, actor="worker")
+    with _traced(run):
+        journal.append(run.id, "run.waiting", waiting, actor="worker")
     with prepared.cursor() as cursor:
         cursor.execute(
             HOLD,
@@ -154,5 +171,6 @@ def _hold(run: Run, model: Step, position: int, encoded: bytes) -> UUID:
             },
         )
     held = {"name": model.name, "key": key, "digest": digest.hex()}
-    journal.append(run.id, "step.held", held, position=position, actor="worker")
+    with _traced(run):
+        journal.append(run.id, "step.held", held, position=position, actor="worker")
     return id

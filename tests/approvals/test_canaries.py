@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from django.db import connection
 
-from approvals import canaries, consent, habits, pace, planting
+from approvals import canaries, consent, habits, pace, planting, tasks
 from approvals.history import Kind, history_of
 from approvals.models import Canary, Clearance, Freeze, Gate, Notice
 from approvals.notices import sweep as sweep_notices
@@ -19,7 +19,7 @@ from runs.errors import ConsentMismatch, ForkRefused
 from runs.lifecycle import start_run
 from runs.models import Event, Run, Step, new_id
 from tests.approvals import former, planted
-from tests.approvals.attacks import ALL_PROCESSES, claim, clearance, refusal
+from tests.approvals.attacks import ALL_PROCESSES, Attack, claim, clearing, refusal
 from tests.harness import World, admin, as_role
 
 
@@ -43,6 +43,16 @@ def test_a_canary_is_modelled_on_a_payment_and_has_one_flaw(world: World) -> Non
     differs = (gate.amount_minor != former_gate.amount_minor, gate.payee != former_gate.payee)
     assert differs == (canary.flaw == "amount", canary.flaw == "account")
     assert canary.writer == "placet_gatekeeper"
+
+
+def test_its_run_is_as_old_and_as_traced_as_that_of_its_model(world: World) -> None:
+    gate = planted.planted(world)
+    model = Canary.objects.get().model
+    for one in (gate, model):
+        first, *_ = Step.objects.filter(run=one.run).order_by("position")
+        assert first.created_at >= one.run.created_at
+        events = Event.objects.filter(run=one.run, kind__in=("run.waiting", "step.held"))
+        assert {len(event.trace_id) for event in events} == {32}
 
 
 def test_ten_times_the_amount_and_another_account_are_told_as_facts(world: World) -> None:
@@ -147,15 +157,10 @@ def test_nobody_decides_it_into_a_payment(world: World) -> None:
     assert Run.objects.get(pk=gate.run_id).status == "cancelled"
 
 
-def approved_by_force(gate: Gate) -> tuple[str, list[Any]]:
-    return ("UPDATE approvals_gate SET status = 'approved' WHERE id = %s", [gate.id])
-
-
 def test_lock_2_canary_the_gatekeeper_cannot_clear_it_with_every_approval(world: World) -> None:
     gate = planted.planted(world)
     world.decide(gate, world.bob)
-    id = new_id()
-    answer = refusal(world, "placet_gatekeeper", approved_by_force(gate), clearance(gate, id))
+    answer = refusal(world, "placet_gatekeeper", *clearing(gate))
     assert "lock 2 canary: nothing is ever cleared on a canary" in answer
 
 
@@ -181,13 +186,7 @@ def test_the_inert_step_is_not_started_even_when_it_was_cleared(
     lock_taken_out("approvals_clearance", "approvals_clearance_canary")
     gate = planted.planted(world)
     world.decide(gate, world.bob)
-    id = new_id()
-    ready = (
-        "UPDATE runs_step SET status = 'ready', clearance_id = %s WHERE id = %s",
-        [id, gate.step_id],
-    )
-    cleared = (approved_by_force(gate), clearance(gate, id))
-    answer = refusal(world, "placet_gatekeeper", *cleared, ready)
+    answer = refusal(world, "placet_gatekeeper", *clearing(gate))
     assert "inert step: nothing of an inert run is cleared or started" in answer
 
 
@@ -198,16 +197,8 @@ def test_the_executor_refuses_a_canary_by_itself_when_every_lock_of_the_database
     lock_taken_out("runs_step", "runs_step_inert")
     gate = planted.planted(world)
     world.decide(gate, world.bob)
-    id = new_id()
     with psycopg.connect(world.servers.database_url("placet_gatekeeper")) as forger:
-        for statement, values in (
-            approved_by_force(gate),
-            clearance(gate, id),
-            (
-                "UPDATE runs_step SET status = 'ready', clearance_id = %s WHERE id = %s",
-                [id, gate.step_id],
-            ),
-        ):
+        for statement, values in clearing(gate):
             forger.execute(statement, values)
     step = Step.objects.select_related("run", "declaration").get(pk=gate.step_id)
     tool, arguments = TOOLS["transfer"], canonical.decode(step.arguments)
@@ -253,14 +244,26 @@ def test_the_owner_cannot_rewrite_it_either(world: World) -> None:
 
 @pytest.mark.parametrize("role", ["placet_web", "placet_worker"])
 def test_only_the_gatekeeper_starts_inert_runs(world: World, role: str) -> None:
-    statement = (
+    answer = refusal(world, role, inert(world, "page-1"))
+    assert f"{role.removeprefix('placet_')} does not start inert runs" in answer
+
+
+def test_an_inert_run_takes_no_key_under_which_somebody_starts_a_run(world: World) -> None:
+    answer = refusal(world, "placet_gatekeeper", inert(world, "invoice-4711"))
+    assert "takes no key that somebody could ask with" in answer
+    statement, values = inert(world, "page-1")
+    with psycopg.connect(world.servers.database_url("placet_gatekeeper")) as gatekeeper:
+        gatekeeper.execute(statement, values)
+
+
+def inert(world: World, key: str) -> Attack:
+    return (
         "INSERT INTO runs_run (id, tenant, workflow, version, status, input, requested_by_id,"
         " seed, waiting_for, progress_done, progress_total, progress_note, cancel_requested_by,"
-        " is_inert) VALUES (%s, %s, 'paying', 1, 'waiting', '{}', %s, '', 'x', 0, 0, '', '', true)"
+        " is_inert, idempotency_key) VALUES (%s, %s, 'paying', 1, 'waiting', '{}', %s, '', 'x',"
+        " 0, 0, '', '', true, %s)",
+        [new_id(), world.tenant, world.alice.pk, key],
     )
-    values = [new_id(), world.tenant, world.alice.pk]
-    answer = refusal(world, role, (statement, values))
-    assert f"{role.removeprefix('placet_')} does not start inert runs" in answer
 
 
 def test_the_gatekeeper_declares_no_step_of_a_run_that_can_be_run(world: World) -> None:
@@ -276,6 +279,8 @@ def test_the_gatekeeper_declares_no_step_of_a_run_that_can_be_run(world: World) 
     values = [new_id(), real.run_id, gate.step_id]
     answer = refusal(world, "placet_gatekeeper", (copy, values))
     assert "the gatekeeper declares held steps of inert runs alone" in answer
+    answer = refusal(world, "placet_worker", (copy, [new_id(), gate.run_id, gate.step_id]))
+    assert "nothing is asked for in an inert run by others" in answer
     with psycopg.connect(world.servers.database_url("placet_gatekeeper")) as gatekeeper:
         gatekeeper.execute(copy, [new_id(), gate.run_id, gate.step_id])
 
@@ -346,6 +351,21 @@ def test_the_first_decision_ends_it_and_is_told_at_once(
         after = canaries.told_to(gate, world.carol)
     assert after is not None and after.is_caught is None
     assert Run.objects.get(pk=gate.run_id).error == {"kind": "Canary", "message": canaries.ENDED}
+
+
+def test_one_voice_of_two_ends_it_though_the_hint_of_it_was_lost(world: World) -> None:
+    former_gate = planted.model(world)
+    consent = {"consent": {"group": "payments", "count": 2}}
+    planted.wanted(world, 3, planted.TRANSFERS | {"then": consent})
+    with as_role("placet_gatekeeper"):
+        gate = planting._planted(former_gate, "amount")
+    assert gate is not None
+    world.decide(gate, world.bob)
+    with as_role("placet_gatekeeper"):
+        assert tasks.LostGates().sweep() == 0
+        assert planting.Planting(draw=lambda: 0.999).sweep() == 1
+    gate.refresh_from_db()
+    assert gate.status == "withdrawn"
 
 
 def test_a_canary_that_nobody_decided_about_expires(world: World) -> None:

@@ -212,3 +212,6 @@ def test_a_canary_among_others_that_are_decided_at_once_is_told_at_once(world: W
     page = Page(bob.get(answer.headers["Location"]))
     assert page.text.count("This was a canary: a test that can never be paid.") == 1
     assert "ten times the 98.70 EUR" in page.text and "so you missed it" in page.text
+    world.settle()
+    later = Page(bob.get(answer.headers["Location"])).text
+    assert "Canary, a test" in later and "Withdrawn" not in later

@@ -20,7 +20,7 @@ def wanting(per_week: Any) -> dict[str, Any]:
 def test_a_policy_without_canaries_has_the_digest_it_had_before_there_were_any() -> None:
     plain = document(rule(CONSENT))
     assert "canaries" not in plain
-    # Computed by the code of the release before.
+    # The normal form as it was before there were any.
     assert documents.digest({"v": 1, "rules": [], "lists": {}, "freezes": []}) == documents.digest(
         wanting(0)
     )
