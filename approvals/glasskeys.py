@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from approvals import limits, people, signatures, statements
 from approvals.errors import BreakGlassRefused, SignatureRefused
@@ -108,9 +109,8 @@ def check_moment(id: UUID, at: datetime) -> None:
     The id tells when it was made (RFC 9562, version 7) and is signed with the rest, so that
     nobody keeps a signature back to open the glass with it on another day.
     """
-    asked_at = EPOCH + timedelta(milliseconds=id.int >> 80)
-    span = timedelta(seconds=limits.BREAKGLASS_CONFIRM_SECONDS)
-    if id.version != 7 or abs(at - asked_at) > span:
+    told, seconds = id.int >> 80, limits.BREAKGLASS_CONFIRM_SECONDS
+    if id.version != 7 or abs((at - EPOCH) // timedelta(milliseconds=1) - told) > seconds * 1000:
         raise SignatureRefused(
             "It was signed too long ago, and nothing was opened. Open the page again and sign."
         )
@@ -220,13 +220,12 @@ def keep(glass_id: UUID) -> bool:
     return True
 
 
-def sweep() -> int:
-    """Verifies what was confirmed; returns how many. For the gatekeeper."""
-    due = _unverified().order_by("at").values_list("pk", flat=True)
-    return sum(keep(id) for id in due[: limits.SWEEP_BATCH])
+def due(most: int) -> list[UUID]:
+    """Those that were confirmed and wait to be verified, the oldest first."""
+    return list(_unverified().order_by("at").values_list("pk", flat=True)[:most])
 
 
-def _unverified() -> Any:
+def _unverified() -> QuerySet[BreakGlassConfirmation]:
     return BreakGlassConfirmation.objects.filter(
         breakglass__proof__isnull=True, breakglass__review__isnull=True
     )

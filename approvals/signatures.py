@@ -143,7 +143,7 @@ def _check_authenticator_data(data: bytes, rp_id: str) -> None:
 def _read(client_data: bytes) -> dict[str, Any]:
     try:
         told = json.loads(client_data)
-    except ValueError:
+    except (ValueError, RecursionError):
         told = None
     if not isinstance(told, dict):
         raise SignatureRefused("What the browser says of the signature cannot be read.")

@@ -50,7 +50,6 @@ LOST = """
 """
 FIRST = UUID(int=0)
 sweep_notices = notices.sweep
-sweep_glasses = glasskeys.sweep
 
 
 @shared_task(name="approvals.keep", ignore_result=True)
@@ -70,6 +69,11 @@ def sweep_due_gates() -> int:
 def sweep_key_requests() -> int:
     """Answers what people have asked to be enrolled; returns how many requests were answered."""
     return sum(_register(id) for id in registry.open_requests(limits.SWEEP_BATCH))
+
+
+def sweep_glasses() -> int:
+    """Verifies the signatures of broken glasses; returns how many glasses were looked at."""
+    return sum(_verify(id) for id in glasskeys.due(limits.SWEEP_BATCH))
 
 
 class LostGates:
@@ -98,6 +102,14 @@ def _keep(step_id: UUID) -> bool:
         logger.exception("The gate of step %s could not be handled; it stays as it is.", step_id)
         because = f"The gatekeeper cannot read this step ({type(error).__name__}); it stays held."
         transitions.explain_hold(step_id, because)
+        return False
+
+
+def _verify(glass_id: UUID) -> bool:
+    try:
+        return glasskeys.keep(glass_id)
+    except Exception:
+        logger.exception("The glass %s could not be verified; it stays whole.", glass_id)
         return False
 
 

@@ -141,11 +141,10 @@ def sweeps_of(process: str) -> tuple[str, list[Any]]:
     if process == "gatekeeper":
         lost = Seldom(tasks.LostGates().sweep, LOST_GATES_SECONDS)
         untold = Seldom(tasks.sweep_notices, NOTICES_SECONDS)
-        sweeps = [tasks.sweep_due_gates, tasks.sweep_key_requests, changes.sweep]
-        sweeps.append(tasks.sweep_glasses)
+        asked = [tasks.sweep_key_requests, tasks.sweep_glasses, changes.sweep]
         draws = Seldom(secondlooks.Draws().sweep, DRAWS_SECONDS)
         canaries = Seldom(planting.Planting().sweep, CANARIES_SECONDS)
-        return "gates", [*sweeps, lost, untold, draws, canaries]
+        return "gates", [tasks.sweep_due_gates, *asked, lost, untold, draws, canaries]
     return process, []
 
 

@@ -124,9 +124,11 @@ def test_an_old_signature_opens_no_glass_again(world: World) -> None:
         recorded(again, by)
     # Nor does one that was kept back for another day: the id says when it was made.
     yesterday = UUID(int=again.pk.int - (24 * 3_600_000 << 80))
-    held_back = asked(world, id=yesterday)
-    with pytest.raises(SignatureRefused, match="signed too long ago, and nothing was opened"):
-        recorded(held_back, signed(world.mallory, glasskeys.opening_challenge(held_back)))
+    never = UUID("ffffffff-ffff-7fff-8fff-ffffffffffff")
+    for id in (yesterday, never):
+        held_back = asked(world, id=id)
+        with pytest.raises(SignatureRefused, match="signed too long ago, and nothing was opened"):
+            recorded(held_back, signed(world.mallory, glasskeys.opening_challenge(held_back)))
 
 
 def test_a_confirmation_is_signed_over_what_the_first_one_signed(world: World) -> None:

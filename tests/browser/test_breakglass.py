@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
-import pytest
-from django.conf import settings
 from playwright.sync_api import Page, expect
 
 from approvals.models import BreakGlass, BreakGlassConfirmation, BreakGlassProof
@@ -18,14 +14,6 @@ from tests.harness import World
 
 PHONE = {"width": 390, "height": 844}
 REASON = "Bob and Carol are on a plane.\nThe tax office is not."
-
-
-@pytest.fixture
-def named(console: Console, monkeypatch: pytest.MonkeyPatch) -> Console:
-    """The console under its name, as web, gatekeeper and executor know it."""
-    address = console.address.replace("127.0.0.1", "localhost")
-    monkeypatch.setattr(settings, "PLACET_ORIGINS", [address])
-    return dataclasses.replace(console, address=address)
 
 
 def with_passkey(world: World, page: Page, name: str) -> Page:

@@ -104,6 +104,8 @@ def _end(glass: BreakGlass) -> str:
         return "waits for the gatekeeper"
     if glass.proof.because:
         return f"not broken: {glass.proof.because}"
+    if getattr(glass, "is_stopped", False):
+        return "ended, since a key was revoked; to be reviewed"
     return f"until {glass.confirmation.until:%Y-%m-%d %H:%M} UTC, to be reviewed"
 
 
