@@ -13,11 +13,11 @@ from approvals import eligibility
 from approvals.freezes import why_frozen
 from approvals.history import history_of
 from approvals.limits import MAX_BATCH
-from approvals.models import Batch, Decision, Gate
+from approvals.models import Batch, Gate
 from console import access
 from console.batching import Row
 from console.models import User
-from console.pages.endings import payment_state, what_is_asked
+from console.pages.endings import BLOCKED, payment_state, refusal_of, what_is_asked
 from console.pages.facts import facts_of
 from console.pages.history import told_of
 from console.pages.views import View
@@ -116,10 +116,12 @@ def standing_of(row: Row, batch: Batch, viewer: User) -> tuple[str, str]:
 
 def _why_not(gate: Gate, batch: Batch, viewer: User) -> str:
     decisions = sorted(gate.decisions.all(), key=lambda d: d.decided_at)
-    last = decisions[-1].person.get_username() if decisions else "Somebody"
+    refusal = refusal_of(decisions)
+    voted = refusal or (decisions[-1] if decisions else None)
+    last = voted.person.get_username() if voted else "Somebody"
     closed = {
         Gate.Status.APPROVED: f"{last} approved it first, and that was enough.",
-        Gate.Status.DENIED: f"{last} denied it first.",
+        Gate.Status.DENIED: f"{last} denied it first." if refusal else f"{BLOCKED}.",
         Gate.Status.CHANGES_REQUESTED: f"{last} asked for changes first.",
         Gate.Status.EXPIRED: "Its time was over.",
         Gate.Status.WITHDRAWN: "It was withdrawn.",
@@ -127,8 +129,8 @@ def _why_not(gate: Gate, batch: Batch, viewer: User) -> str:
     }
     if gate.status != Gate.Status.OPEN:
         return closed[Gate.Status(gate.status)]
-    if any(one.verdict != Decision.Verdict.APPROVE for one in decisions):
-        return f"{last} {DID[decisions[-1].verdict]} it first."
+    if refusal is not None:
+        return f"{last} {DID[refusal.verdict]} it first."
     because = eligibility.why_not(gate, batch.person)
     if because and viewer != batch.person:
         return f"{batch.person.get_username()} may not decide it."

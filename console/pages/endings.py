@@ -75,15 +75,26 @@ def reference_of(step: Step) -> str:
     return next((value for value in named if isinstance(value, str)), "")
 
 
+BLOCKED = "The policy blocks it by now"
+
+
+def refusal_of(decisions: Sequence[Decision]) -> Decision | None:
+    """The first denial, or wish for changes; None where there is none, and the policy refused."""
+    refusals = [one for one in decisions if one.verdict != Decision.Verdict.APPROVE]
+    return min(refusals, key=lambda one: one.decided_at, default=None)
+
+
 def over_words(gate: Gate, decisions: Sequence[Decision], person: User) -> str:
     """Why nothing is left to decide, for who is looking while it closes; "" while it is open."""
     if getattr(gate, "was_canary", False):
         return "This was a canary; nothing is left to decide."
-    voted = decisions[-1].person if decisions else None
-    last = "You" if voted == person else str(voted)
+    refusal = refusal_of(decisions)
+    voted = refusal or (decisions[-1] if decisions else None)
+    last = "You" if voted and voted.person == person else str(voted and voted.person)
+    denied = f"{last} denied this just now" if refusal else BLOCKED
     sentences = {
         Gate.Status.APPROVED: f"{last} approved this just now; nothing is left to decide.",
-        Gate.Status.DENIED: f"{last} denied this just now; nothing is left to decide.",
+        Gate.Status.DENIED: f"{denied}; nothing is left to decide.",
         Gate.Status.EXPIRED: "The time is up; nothing is left to decide.",
         Gate.Status.WITHDRAWN: "The request was withdrawn; nothing is left to decide.",
         Gate.Status.CHANGES_REQUESTED: f"{last} wants it changed; nothing is left to decide.",

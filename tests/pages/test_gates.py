@@ -121,6 +121,18 @@ def test_who_has_decided_is_told_what_is_still_missing(world: World, bob: Visito
     assert "If you deny" not in text
 
 
+def test_what_the_policy_blocks_by_now_names_nobody_who_denied_it(
+    world: World, bob: Visitor, gate: Gate
+) -> None:
+    rule = {"name": "never", "when": {"tools": ["pay"]}, "then": {"block": "Not there."}}
+    world.publish(rule)
+    decide(bob, gate, "approve", step="confirmed")
+    world.settle()
+    text = Page(bob.get(f"/gates/{gate.id}/")).text
+    assert "The policy blocks it by now; nothing is left to decide." in text
+    assert "denied this just now" not in text and "Not there." in text
+
+
 def test_who_is_not_asked_is_told_so(world: World, gate: Gate) -> None:
     mallory = visitors.visit_as(world.mallory)
 
