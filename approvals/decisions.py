@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from approvals import eligibility, envelope, limits, pace, signing, typed
+from approvals import eligibility, envelope, limits, pace, quorum, signing, typed
 from approvals.errors import (
     AlreadyDecided,
     DecisionRefused,
@@ -294,9 +294,8 @@ def seal_settlement(
     """
     gate = Gate.objects.filter(step=step).first()
     if gate is not None and not eligibility.is_member(gate, person):
-        raise SettlementRefused(
-            f"This is about money: only members of the group {gate.group!r} settle it."
-        )
+        whom = quorum.asked_in_words(gate.needs)
+        raise SettlementRefused(f"This is about money: only members of {whom} settle it.")
     told = (step.pk, step.attempt, person.pk, answer, words(reason), words(result or b""))
     try:
         return sealed("placet/settlement/v1", *told)

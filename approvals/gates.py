@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from django.db import transaction
 from django.db.models.functions import Now
 
-from approvals import asking, canaries, counting, envelope, freezes, limits, policies
+from approvals import asking, canaries, counting, envelope, freezes, limits, policies, quorum
 from approvals.asking import Asked, username
 from approvals.models import Clearance, Decision, Gate, Revocation
 from approvals.rules.evaluate import Kind
@@ -157,7 +157,8 @@ def _superseded(step: Step) -> Gate | None:
 
 def _in_words(gate: Gate) -> str:
     people = "person" if gate.quorum == 1 else "people"
-    return f"A gate is open: {gate.quorum} {people} of the group {gate.group!r} must consent."
+    whom = quorum.asked_in_words(gate.needs)
+    return f"A gate is open: {gate.quorum} {people} of {whom} must consent."
 
 
 def _close(gate: Gate, step: Step) -> bool:

@@ -24,9 +24,9 @@ CONSENT = (
     "dwell_seconds",
 )
 SHORT = ("group", "role", "count")
+"""One threshold, written without a list."""
 DECIDES = "reviewer"
 """The role whose people decide; what another were asked, nobody could answer."""
-"""One threshold, written without a list."""
 
 
 def then(faults: Faults, at: Place, value: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -113,7 +112,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "roles": sorted(roles_of(person)),
         "navigation": _places(person, SECTIONS.get(current, current)),
         # Counted where it is shown, which is not in every part of a page.
-        "open_for_me": cache(lambda: count_for(person)),
+        "open_for_me": lambda: count_for(person),
         "may_start": may(person, "runs.start"),
         "may_steer": may(person, "runs.cancel"),
         "may_decide": may(person, "gates.decide"),

@@ -23,7 +23,6 @@ function showCount() {
   if (!bar) return;
   const count = ticks().filter((tick) => tick.checked).length;
   const most = Number(bar.dataset.most);
-  bar.toggleAttribute("data-any", count > 0);
   bar.toggleAttribute("data-too-many", count > most);
   const said = bar.querySelector("[data-select-count]");
   said.dataset.none ??= said.textContent;
