@@ -18,7 +18,7 @@ from console.pages.endings import payment_state
 from console.roles import may
 from runs.forks import RequestedBy
 
-COUNTED = 999
+COUNTED = 99
 """How far requests are counted: every page says how many wait, however many there are."""
 
 VOTED = {
