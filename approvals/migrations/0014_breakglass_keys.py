@@ -1,3 +1,5 @@
+"""That both keys of a broken glass were verified, said by the gatekeeper alone."""
+
 import django.db.models.deletion
 import django.db.models.functions.datetime
 from django.db import migrations, models

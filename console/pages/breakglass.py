@@ -33,14 +33,14 @@ DONE = ("reviewed", "lapsed", "refused")
 def glasses(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     now = database_now()
-    found = list(breakglass.of_tenant(person.tenant)[:SHOWN])
-    for glass in found:
+    told: list[Any] = list(breakglass.of_tenant(person.tenant)[:SHOWN])
+    for glass in told:
         _tell(glass, person, now)
     context = {
-        "current": [one for one in found if _state(one, now) not in DONE],
-        "past": [one for one in found if _state(one, now) in DONE],
+        "current": [one for one in told if one.state not in DONE],
+        "past": [one for one in told if one.state in DONE],
         "may_open": may(person, "breakglass.open"),
-        "is_verifying": any(_state(one, now) == "verifying" for one in found),
+        "is_verifying": any(one.state == "verifying" for one in told),
         "is_blocked": breakglass.unreviewed(person.tenant).exists(),
         **tabs_of(person, "breakglass"),
     }

@@ -12,7 +12,7 @@ from approvals import breakglass, glasskeys
 from approvals.limits import BREAKGLASS_MINUTES, MAX_FROZEN_CHARACTERS, MAX_REASON_CHARACTERS
 from approvals.models import BreakGlass
 from console.models import User
-from console.pages.passkeys import glass_context
+from console.pages.passkeys import keys_context
 from console.pages.safeguarding import ReasonForm, select, text_input
 from runs.models import new_id
 
@@ -67,7 +67,7 @@ def id_of(request: HttpRequest) -> UUID | None:
 def to_open(request: HttpRequest, person: User) -> dict[str, Any]:
     """What the first one signs. Each page has an id of its own: one that was signed gets old."""
     command = f"manage.py breakglass open --user {person.get_username()} --key FILE"
-    return {"id": new_id(), "command": command, **glass_context(request, person)}
+    return {"id": new_id(), "command": command, **keys_context(request, person, glasskeys.TIER)}
 
 
 def to_confirm(request: HttpRequest, glass: BreakGlass, person: User) -> dict[str, Any]:
@@ -79,5 +79,5 @@ def to_confirm(request: HttpRequest, glass: BreakGlass, person: User) -> dict[st
         "opener": glass.opened_by.get_username(),
         "why_not": breakglass.why_not_confirm(glass, person),
         "command": f"manage.py breakglass confirm {glass.pk} --user {name} --key FILE",
-        **glass_context(request, person),
+        **keys_context(request, person, glasskeys.TIER),
     }

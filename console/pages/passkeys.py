@@ -16,7 +16,7 @@ from django.core import signing as stamps
 from django.http import HttpRequest
 from django.utils import timezone
 
-from approvals import eligibility, glasskeys, limits, signing, typed
+from approvals import eligibility, limits, signing, typed
 from approvals.enrolment import host_of
 from approvals.errors import KeyRefused, SignatureRefused
 from approvals.gates import envelope_of
@@ -66,23 +66,19 @@ def usable_keys(person: User, tier: str) -> list[dict[str, str]]:
 def sign_context(request: HttpRequest, gate: Gate, person: User) -> dict[str, Any]:
     """What the confirm page needs, to have an approval of this gate signed."""
     tier = signing.tier_of(gate)
-    keys = usable_keys(person, tier)
-    return {
+    return keys_context(request, person, tier) | {
         "needs_key": signing.needs_key(tier, "approve"),
-        "keys": json.dumps(keys) if keys else "",
-        "why_none": "" if keys else _why_none(person, tier),
         "behalf": eligibility.principal_of(gate, person) or "",
         "typed": typed.wanted(envelope_of(gate)) if tier in typed.TIERS else "",
-        "address": named_address(request),
     }
 
 
-def glass_context(request: HttpRequest, person: User) -> dict[str, Any]:
-    """What the pages need on which somebody breaks the glass: no fresh key does that."""
-    keys = usable_keys(person, glasskeys.TIER)
+def keys_context(request: HttpRequest, person: User, tier: str) -> dict[str, Any]:
+    """What a page needs on which a key signs that may sign for this tier."""
+    keys = usable_keys(person, tier)
     return {
         "keys": json.dumps(keys) if keys else "",
-        "why_none": "" if keys else _why_none(person, glasskeys.TIER),
+        "why_none": "" if keys else _why_none(person, tier),
         "address": named_address(request),
     }
 

@@ -1,7 +1,7 @@
 // Signs that the glass is to be broken: the statement is made here, of what the person typed, or
 // of what the first one signed once the page says the same. What differs is not signed.
 
-import { canSign, challengeOf, fill, hex, refuse, sign, wordsOf } from "./webauthn.js";
+import { challengeOf, fill, hex, sign, signOnClick } from "./webauthn.js";
 
 const TAG = "placet/breakglass/v2";
 const NOTHING = "Nothing was recorded.";
@@ -60,19 +60,4 @@ async function signAndSend(place, form) {
   form.submit();
 }
 
-const place = document.querySelector("[data-glass]");
-const form = place?.closest("form");
-const button = form?.querySelector("[data-sign]");
-
-if (button && canSign()) {
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    if (!form.reportValidity()) return;
-    button.disabled = true;
-    place.querySelector("[data-refused]").hidden = true;
-    signAndSend(place, form).catch((error) => {
-      button.disabled = false;
-      refuse(place, wordsOf(error, NOTHING));
-    });
-  });
-}
+signOnClick(document.querySelector("[data-glass]"), signAndSend, NOTHING);

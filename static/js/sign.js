@@ -2,8 +2,7 @@
 // worked out here from the bytes on the page. Where they differ from what the page shows, no
 // passkey is asked. What a lying server could still show, another surface would show otherwise.
 
-import { bytes, canSign, challengeOf, fill, hex, refuse, sha256, sign, wordsOf }
-  from "./webauthn.js";
+import { bytes, challengeOf, fill, hex, sha256, sign, signOnClick } from "./webauthn.js";
 import { isShown } from "./shown.js";
 
 const NOTHING = "Nothing was recorded.";
@@ -69,19 +68,4 @@ async function approve(place, form) {
   form.submit();
 }
 
-const place = document.querySelector("[data-signing]");
-const form = place?.closest("form");
-const button = form?.querySelector("[data-sign]");
-
-if (button && canSign()) {
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    if (!form.reportValidity()) return;
-    button.disabled = true;
-    place.querySelector("[data-refused]").hidden = true;
-    approve(place, form).catch((error) => {
-      button.disabled = false;
-      refuse(place, wordsOf(error, NOTHING));
-    });
-  });
-}
+signOnClick(document.querySelector("[data-signing]"), approve, NOTHING);

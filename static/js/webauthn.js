@@ -64,3 +64,21 @@ export function refuse(place, words) {
   shown.hidden = false;
   shown.scrollIntoView({ block: "nearest" });
 }
+
+// Has `deed` done when the button of the form around `place` is pressed; `nothing` says what was
+// not done where it fails.
+export function signOnClick(place, deed, nothing) {
+  const form = place?.closest("form");
+  const button = form?.querySelector("[data-sign]");
+  if (!button || !canSign()) return;
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    if (!form.reportValidity()) return;
+    button.disabled = true;
+    place.querySelector("[data-refused]").hidden = true;
+    deed(place, form).catch((error) => {
+      button.disabled = false;
+      refuse(place, wordsOf(error, nothing));
+    });
+  });
+}

@@ -14,6 +14,7 @@ from console import deeds
 from console.models import AuditEntry, IdempotentRequest
 from tests.api import callers
 from tests.approvals.attacks import parked_at
+from tests.approvals.test_batches import parked
 from tests.approvals.test_pace import approve, in_a_hurry
 from tests.harness import World
 from tests.zoo import ledger
@@ -24,10 +25,6 @@ PATH = "gates/decisions"
 @pytest.fixture
 def bob(world: World) -> callers.Caller:
     return callers.with_token(world.bob)
-
-
-def parked(world: World, count: int) -> list[Gate]:
-    return world.gates(world.park_at_gates(*[50] * count))
 
 
 def body(*gates: Gate, **changed: Any) -> dict[str, Any]:
