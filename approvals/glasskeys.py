@@ -14,17 +14,14 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import QuerySet
 
-from approvals import limits, people, signatures, statements
+from approvals import limits, people, signing, statements
 from approvals.errors import BreakGlassRefused, SignatureRefused
-from approvals.keys import may_sign, public_key_of, standing_keys_of
 from approvals.models import (
     BreakGlass,
     BreakGlassConfirmation,
     BreakGlassProof,
     Key,
-    KeyRevocation,
 )
-from approvals.signatures import Answer
 from approvals.signing import Signed
 from runs.clock import database_now
 from runs.models import new_id
@@ -126,20 +123,10 @@ def kept(signed: Signed | None, person: Any, challenge: bytes) -> dict[str, Any]
             "The glass is broken with a passkey or a key file of yours; nothing was recorded."
             " Enrol one on the page of your keys."
         )
-    key = standing_keys_of(person).filter(pk=signed.key_id).first()
-    if key is None:
-        raise SignatureRefused("The key that signed is none of yours, or was revoked.")
-    if because := may_sign(key, TIER, database_now()):
-        raise SignatureRefused(because)
-    signatures.verify(
-        public_key_of(key), signed.answer, challenge=challenge, origins=settings.PLACET_ORIGINS
+    key = signing.signer_of(
+        signed, person=person, tier=TIER, challenge=challenge, origins=settings.PLACET_ORIGINS
     )
-    return {
-        "key": key.pk,
-        "signature": signed.answer.signature,
-        "client_data": signed.answer.client_data,
-        "authenticator_data": signed.answer.authenticator_data,
-    }
+    return {"key": key.pk, **signing.columns_of(signed.answer)}
 
 
 def why_unproven(glass: BreakGlass, second: BreakGlassConfirmation, *, at: datetime) -> str:
@@ -173,22 +160,15 @@ def _why_not(
     key = own.filter(pk=row.key).first() if row.key else None
     if key is None:
         return "A key of each of the two must sign, and one of them has none that did."
-    if KeyRevocation.objects.filter(key=key, revoked_at__lte=at).exists():
-        return f"The key {key.name!r} was revoked."
-    if because := may_sign(key, TIER, signed_at):
-        return because
-    answer = Answer(
-        signature=bytes(row.signature or b""),
-        client_data=bytes(row.client_data or b""),
-        authenticator_data=bytes(row.authenticator_data or b""),
+    return signing.why_not_by(
+        key,
+        row,
+        tier=TIER,
+        signed_at=signed_at,
+        at=at,
+        challenge=challenge,
+        origins=settings.PLACET_ORIGINS,
     )
-    try:
-        signatures.verify(
-            public_key_of(key), answer, challenge=challenge, origins=settings.PLACET_ORIGINS
-        )
-    except SignatureRefused as refused:
-        return str(refused)
-    return ""
 
 
 def is_proven(glass_id: UUID, *, at: datetime) -> bool:

@@ -61,12 +61,6 @@ def key_for(
                 " was recorded."
             )
         return None
-    key = standing_keys_of(person).filter(pk=signed.key_id).first()
-    if key is None:
-        raise SignatureRefused("The key that signed is none of yours, or was revoked.")
-    because = may_sign(key, tier, database_now())
-    if because:
-        raise SignatureRefused(because)
     challenge = challenge_for(
         tenant=gate.tenant,
         gate_id=gate.id,
@@ -77,6 +71,21 @@ def key_for(
         reason=reason,
         typed=typed,
     )
+    return signer_of(signed, person=person, tier=tier, challenge=challenge, origins=origins)
+
+
+def signer_of(
+    signed: Signed, *, person: Any, tier: str, challenge: bytes, origins: Sequence[str]
+) -> Key:
+    """The key of this person that signed exactly this now, and may for the tier.
+
+    Raises `SignatureRefused`.
+    """
+    key = standing_keys_of(person).filter(pk=signed.key_id).first()
+    if key is None:
+        raise SignatureRefused("The key that signed is none of yours, or was revoked.")
+    if because := may_sign(key, tier, database_now()):
+        raise SignatureRefused(because)
     signatures.verify(public_key_of(key), signed.answer, challenge=challenge, origins=origins)
     return key
 
@@ -103,9 +112,16 @@ def kept(signed: Signed | None, key: Key | None) -> dict[str, Any]:
     return {
         "method": key.kind,
         "key": key,
-        "signature": signed.answer.signature,
-        "client_data": signed.answer.client_data,
-        "authenticator_data": signed.answer.authenticator_data,
+        **columns_of(signed.answer),
+    }
+
+
+def columns_of(answer: Answer) -> dict[str, bytes]:
+    """The columns of a row that keep what a key answered."""
+    return {
+        "signature": answer.signature,
+        "client_data": answer.client_data,
+        "authenticator_data": answer.authenticator_data,
     }
 
 
@@ -133,11 +149,6 @@ def why_unsigned(
     ).first()
     if key is None or key.kind != decision.method:
         return "The key that signed is none of the person who decided."
-    if KeyRevocation.objects.filter(key=key, revoked_at__lte=at).exists():
-        return f"The key {key.name!r} was revoked."
-    because = may_sign(key, tier, decision.decided_at)
-    if because:
-        return because
     challenge = challenge_for(
         tenant=decision.tenant,
         gate_id=decision.gate_id,
@@ -148,17 +159,43 @@ def why_unsigned(
         reason=decision.reason,
         typed=typed,
     )
+    return why_not_by(
+        key,
+        decision,
+        tier=tier,
+        at=at,
+        signed_at=decision.decided_at,
+        challenge=challenge,
+        origins=origins,
+    )
+
+
+def why_not_by(
+    key: Key,
+    row: Any,
+    *,
+    tier: str,
+    signed_at: datetime,
+    at: datetime,
+    challenge: bytes,
+    origins: Sequence[str],
+) -> str:
+    """Why what `row` keeps is no signature of this by the key, in words; empty when it is one.
+
+    The row has the columns of `columns_of`. The key may not be revoked by `at`, and may sign for
+    the tier at `signed_at`.
+    """
+    if KeyRevocation.objects.filter(key=key, revoked_at__lte=at).exists():
+        return f"The key {key.name!r} was revoked."
+    if because := may_sign(key, tier, signed_at):
+        return because
+    answer = Answer(
+        signature=bytes(row.signature or b""),
+        client_data=bytes(row.client_data or b""),
+        authenticator_data=bytes(row.authenticator_data or b""),
+    )
     try:
-        signatures.verify(
-            public_key_of(key),
-            Answer(
-                signature=bytes(decision.signature or b""),
-                client_data=bytes(decision.client_data or b""),
-                authenticator_data=bytes(decision.authenticator_data or b""),
-            ),
-            challenge=challenge,
-            origins=origins,
-        )
+        signatures.verify(public_key_of(key), answer, challenge=challenge, origins=origins)
     except SignatureRefused as refused:
         return str(refused)
     return ""
