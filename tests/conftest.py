@@ -96,9 +96,11 @@ def world(servers: real.Servers) -> Iterator[object]:
 def browser() -> Iterator[Browser]:
     """Chromium, for one module: playwright keeps an event loop in this thread meanwhile, in
     which tests of other modules could not run their own."""
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
-    from tests.browser.web import chromium
+    from tests.browser.web import BY_HINT_MS, chromium
+
+    expect.set_options(timeout=BY_HINT_MS)
 
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright keeps an event loop in this thread, in which Django sees danger to its

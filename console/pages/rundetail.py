@@ -108,8 +108,10 @@ class Row:
 @page("runs.view")
 def run(request: HttpRequest, id: UUID) -> HttpResponse:
     person = person_of(request)
+    # First of all: what is read later may be newer than the mark, never older, or the page would
+    # stay behind and say that it is not.
+    seq = _last_seq(id)
     found = access.access_run_by_id(person, id)
-    seq = _last_seq(found)
     steps = _find_steps(found)
     mark = _mark(found, steps, seq)
     is_part = is_fragment(request) and request.GET.get("part") == "now"
@@ -194,8 +196,8 @@ def sentence(run: Run) -> str:
     return fixed.get(run.status, "")
 
 
-def _last_seq(run: Run) -> int:
-    claim = Claim.objects.filter(run=run).only("last_seq").first()
+def _last_seq(run_id: UUID) -> int:
+    claim = Claim.objects.filter(run_id=run_id).only("last_seq").first()
     return claim.last_seq if claim else 0
 
 

@@ -56,7 +56,7 @@ def test_the_heartbeat_of_a_long_step_moves_the_open_page(world: World, console:
     wait_for_live(page)
     for done in (1, 40):
         beat(world, step, done)
-        expect(page.locator(".run-summary")).to_contain_text(f"{done} of 120", timeout=2000)
+        expect(page.locator(".run-summary")).to_contain_text(f"{done} of 120")
         bar = page.locator(".run-summary progress")
         expect(bar).to_have_attribute("value", str(done))
 

@@ -22,6 +22,9 @@ from tests.harness import PASSWORD, as_role
 from tests.servers import Servers
 
 START_SECONDS = 30.0
+BY_HINT_MS = 10_000
+"""How long a test waits for what a page shows: time for a busy machine, and yet well before a
+part of a page looks by itself, which it does every 15 seconds."""
 
 
 @contextlib.contextmanager

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client, RequestFactory
 from django.utils import timezone
 from django.views.defaults import server_error
 
 from approvals.models import Gate
 from console.pages import words
-from runs.models import StepClaim
+from runs.models import Run, StepClaim
 from tests.harness import World, as_role
 from tests.pages import visitors
 from tests.pages.test_rights import EVERYBODY, TABLE, address
@@ -234,6 +236,31 @@ def test_a_run_that_stands_still_is_not_sent_again(bob: Visitor, gate: Gate) -> 
 
     assert bob.get(f"{path}&after={mark}", part=True).status_code == 204
     assert bob.get(f"{path}&after=1", part=True).status_code == 200
+
+
+@pytest.mark.parametrize("table", ["runs_claim", "runs_run", "runs_step"])
+def test_a_run_that_moves_on_while_its_page_is_read_is_never_taken_for_what_is_shown(
+    world: World, bob: Visitor, table: str
+) -> None:
+    run = world.park_at_gates(9870)
+    world.approve_all(run)
+    path = f"/runs/{run.id}/?part=now"
+    moved_on = threading.Thread(target=world.settle)
+
+    def move_on_after(execute: Any, sql: str, *rest: Any) -> Any:
+        answer = execute(sql, *rest)
+        if f'FROM "{table}"' in sql and not moved_on.ident:
+            moved_on.start()
+            moved_on.join()
+        return answer
+
+    with connection.execute_wrapper(move_on_after):
+        torn = bob.get(path, part=True)
+    assert moved_on.ident and Run.objects.get(id=run.id).status == "succeeded"
+
+    later = bob.get(f"{path}&after={data_mark(torn)}", part=True)
+    shown = later if later.status_code == 200 else torn
+    assert "It ended well." in shown.content.decode()
 
 
 def test_the_progress_of_a_step_makes_no_event_and_is_sent_all_the_same(
