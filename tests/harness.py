@@ -12,12 +12,14 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.db import connection, connections, transaction
 from psycopg.pq import TransactionStatus
@@ -172,10 +174,10 @@ class World:
     def __enter__(self) -> World:
         self._outside = tempfile.TemporaryDirectory(prefix="placet-world-")
         os.environ["PLACET_TEST_WORLD"] = self._outside.name
-        with as_role("placet_owner"):
-            empty_the_database()
+        empty_the_database()
+        with as_role("placet_owner"), transaction.atomic():
             self._people()
-            self.policy()
+            policies.publish_policy(**self._rule())
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -191,15 +193,27 @@ class World:
             "erin": roles.ADMIN,
             "mallory": roles.REVIEWER,
         }
-        for name, role in cast.items():
-            person = User.objects.create_user(username=name, password=PASSWORD, tenant=self.tenant)
-            person.groups.add(Group.objects.get_or_create(name=role)[0])
-            setattr(self, name, person)
-        for person in (self.bob, self.carol):
-            Reviewer.objects.create(tenant=self.tenant, group="payments", person=person)
+        groups = {group.name: group for group in Group.objects.all()}
+        people = User.objects.bulk_create(
+            User(username=name, password=_hashed(), tenant=self.tenant) for name in cast
+        )
+        given = User.groups.through
+        given.objects.bulk_create(
+            given(user=person, group=groups[cast[person.username]]) for person in people
+        )
+        for person in people:
+            setattr(self, person.username, person)
+        Reviewer.objects.bulk_create(
+            Reviewer(tenant=self.tenant, group="payments", person=person)
+            for person in (self.bob, self.carol)
+        )
 
     def policy(self, **changed: Any) -> Any:
         """A rule: EUR up to 10,000.00 for `pay`, one of the group payments."""
+        with as_role("placet_owner"):
+            return policies.publish_policy(**self._rule(**changed))
+
+    def _rule(self, **changed: Any) -> dict[str, Any]:
         rule: dict[str, Any] = {
             "tenant": self.tenant,
             "name": "Payments up to 10,000 euro",
@@ -213,8 +227,7 @@ class World:
         }
         if "tool" in changed:
             rule["name"] = f"Payments by {changed['tool']}"
-        with as_role("placet_owner"):
-            return policies.publish_policy(**(rule | changed))
+        return rule | changed
 
     def publish(self, *rules: dict[str, Any], **rest: Any) -> Any:
         """A policy of these rules alone; what they do not say is filled in."""
@@ -308,6 +321,11 @@ class World:
     def result(self, run: Run) -> Any:
         encoded = self.run_now(run).result
         return None if encoded is None else canonical.decode(encoded)
+
+
+@cache
+def _hashed() -> str:
+    return make_password(PASSWORD)
 
 
 def patiently(person: User, approve: Callable[[], Any]) -> Any:
