@@ -26,6 +26,8 @@ from runs.models import Step
 from runs.points import reach
 from runs.transitions import rows
 
+OPEN_WORDS = "A gate is open:"
+"""How it begins what a held step says of itself once it has a gate."""
 logger = logging.getLogger(__name__)
 
 
@@ -158,7 +160,7 @@ def _superseded(step: Step) -> Gate | None:
 def _in_words(gate: Gate) -> str:
     people = "person" if gate.quorum == 1 else "people"
     whom = quorum.asked_in_words(gate.needs)
-    return f"A gate is open: {gate.quorum} {people} of {whom} must consent."
+    return f"{OPEN_WORDS} {gate.quorum} {people} of {whom} must consent."
 
 
 def _close(gate: Gate, step: Step) -> bool:

@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from approvals import limits
+from approvals.gates import OPEN_WORDS
 from console import access, keyring
 from console.lookingback import find_second_looks
 from console.models import User
@@ -233,12 +234,20 @@ def _doubts(person: User) -> list[Doubt]:
     return doubts_of(unknown[:SHOWN])
 
 
+def find_ungated(person: User) -> QuerySet[Step]:
+    """Steps that are held and for which no gate was opened in time, the newest first."""
+    # Whatever is held needs consent, and by that PostgreSQL finds the index of what is held. What
+    # says that it has a gate need not be asked for it: that is nearly all, however many wait.
+    held = _steps(person).filter(status="held", needs_consent=True)
+    told = held.exclude(held_because__startswith=OPEN_WORDS)
+    return told.filter(gate__isnull=True, created_at__lt=timezone.now() - LATE)
+
+
 def _stuck_steps(person: User) -> Iterable[Item]:
-    steps = _steps(person)
-    ungated = steps.filter(status="held", gate__isnull=True, created_at__lt=timezone.now() - LATE)
-    for step in ungated[:SHOWN]:
+    for step in find_ungated(person)[:SHOWN]:
         yield _step_item(step, "held without a gate", step.held_because)
-    for step in steps.filter(status="ready", is_remote=True, attempt__gt=0)[:SHOWN]:
+    again = _steps(person).filter(status="ready", is_remote=True, attempt__gt=0)
+    for step in again[:SHOWN]:
         said = (step.error or {}).get("message", "")
         yield _step_item(step, "tried again", f"{step.attempt} attempts so far. {said}")
 

@@ -98,17 +98,18 @@ def find_requests(person: User, asked: Asked, among: QuerySet[Gate], cursor: str
         rows, order = _closed(person, asked), "-closed_at"
     else:
         rows, order = among.filter(_belongs(person, asked.view.name)), SORTS[asked.sort]
-    bare = access.page_of(rows.only("pk", order.lstrip("-")), order, cursor=cursor)
-    page = Page(items=rows_of(bare.items, person), next_cursor=bare.next_cursor)
+    page = access.page_of(rows.only("pk", order.lstrip("-")), order, cursor=cursor)
     grey = _grey(person, asked, order, cursor) if asked.view.is_open else []
-    items = annotated(_in_place(page, grey, order), person, _groups(person, asked))
+    shown = rows_of(_in_place(page, grey, order), person)
+    items = annotated(shown, person, _groups(person, asked))
     return Page(items=items, next_cursor=page.next_cursor)
 
 
 def _grey(person: User, asked: Asked, order: str, cursor: str) -> list[Gate]:
-    """What has just been closed and would be on this page or on those after it."""
+    """What has just been closed and would be on this page or on those after it; only where each
+    belongs is known of it."""
     gates = _closed(person, asked).filter(_belongs(person, asked.view.name))
-    lately = with_rows(gates.filter(closed_at__gt=Now() - STAYS_GREY), person)
+    lately = gates.filter(closed_at__gt=Now() - STAYS_GREY).only("pk", order.lstrip("-"))
     return list(access.rows_after(lately, order, cursor)[:SHOWN_GREY])
 
 

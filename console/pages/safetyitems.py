@@ -40,6 +40,8 @@ def _changes(person: User) -> Iterable[dict[str, Any]]:
 
 
 def _glasses(person: User) -> Iterable[dict[str, Any]]:
+    if not breakglass.is_any_left(person.tenant):
+        return
     now = database_now()
     for glass in breakglass.of_tenant(person.tenant)[:SHOWN]:
         is_waiting = not hasattr(glass, "confirmation") and breakglass.is_confirmable(glass, now)

@@ -10,6 +10,7 @@ import datetime as dt
 import re
 import zoneinfo
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from django import template
@@ -29,6 +30,7 @@ SHOWN_CHARACTERS = 20_000
 
 
 @register.simple_tag
+@cache
 def icon(name: str, modifier: str = "") -> SafeString:
     """A drawing from the sprite; it never carries meaning alone."""
     kind = f"icon icon-{modifier}" if modifier else "icon"
@@ -60,18 +62,22 @@ def when(moment: dt.datetime | None, manner: str = "ago") -> SafeString | str:
     if moment is None:
         return ""
     utc = moment.astimezone(dt.UTC)
-    shown = {
-        "clock": f"{utc.day} {utc:%b %Y, %H:%M:%S} UTC",
-        "day": words.day(utc),
-        "left": f"until {utc.day} {utc:%b %Y, %H:%M} UTC",
-    }.get(manner, f"{utc.day} {utc:%b %Y, %H:%M} UTC")
     return format_html(
         '<time datetime="{}" data-time="{}" title="{}">{}</time>',
         utc.isoformat().replace("+00:00", "Z"),
         manner,
         f"{utc.day} {utc:%B %Y, %H:%M:%S} UTC",
-        shown,
+        _served(utc, manner),
     )
+
+
+def _served(utc: dt.datetime, manner: str) -> str:
+    if manner == "day":
+        return words.day(utc)
+    if manner == "clock":
+        return f"{utc.day} {utc:%b %Y, %H:%M:%S} UTC"
+    until = "until " if manner == "left" else ""
+    return f"{until}{utc.day} {utc:%b %Y, %H:%M} UTC"
 
 
 @register.filter

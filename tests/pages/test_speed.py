@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from console import access
 from console.home import BASE_DIR
 from console.pages import endings, home, inbox
 from runs import forks
+from tests.approvals.glasses import confirmed, opened
 from tests.bench import crowd
 from tests.harness import World, as_role
 from tests.pages.test_inbox import shown
@@ -118,6 +120,58 @@ def test_only_the_rows_of_a_page_are_joined_with_their_steps(bob: Visitor, gate:
     pages = [s for s in statements if s.endswith(f"LIMIT {access.DEFAULT_PAGE_SIZE + 1}")]
     assert len(pages) == 1
     assert "runs_step" not in pages[0]
+
+
+@pytest.mark.parametrize(
+    "path", ["/", *(f"/inbox/?view={view}" for view in ("mine", "waiting", "expiring", "decided"))]
+)
+def test_a_page_asks_as_often_for_many_requests_as_for_few(
+    world: World, bob: Visitor, gate: Gate, path: str
+) -> None:
+    """A row is read with all that is shown of it, and nothing else: what was forgotten would be
+    asked for row by row."""
+    world.decide(gate, world.bob)
+    for amounts in ((500, 700), (300, 400, 600, 800)):
+        for requester in (world.alice, world.bob):
+            world.settle()
+            world.start("paying", by=requester, amounts=list(amounts))
+        world.settle()
+        world.decide(Gate.objects.filter(status="open", requester=world.alice)[0], world.bob)
+        statements = asked_for(lambda: bob.client.get(path))
+        if len(amounts) == 2:
+            few = len(statements)
+
+    assert len(statements) == few
+    read = next(s for s in statements if '"approvals_gate"."payee_name"' in s)
+    assert not {"envelope", "input", "arguments", "password"} & set(re.findall(r"\w+", read))
+
+
+def test_a_broken_glass_is_looked_for_only_where_there_is_one(
+    world: World, bob: Visitor, gate: Gate
+) -> None:
+    def looks_at_glasses() -> bool:
+        return any("breakglassconfirmation" in s for s in asked_for(lambda: bob.client.get("/")))
+
+    assert not looks_at_glasses()
+    confirmed(world, opened(world, by=world.bob))
+    assert looks_at_glasses()
+    assert "The glass is broken." in Page(bob.get("/")).text
+
+
+def test_what_has_a_gate_is_not_looked_at_for_what_has_none(
+    world: World, alice: Visitor, gate: Gate
+) -> None:
+    crowd.put(OTHERS, [gate], reviewer=world.bob.pk)
+    world.start("paying", amounts=[99_000_000])
+    world.settle()
+    with as_role("postgres"), connection.cursor() as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute("UPDATE runs_step SET created_at = created_at - interval '1 hour'")
+
+    told = plan_of(home.find_ungated(world.alice))
+
+    assert "pay is held without a gate" in Page(alice.get("/")).text
+    assert re.findall(r"on runs_step .*actual rows=(\d+)", told) == ["1"], told
 
 
 def test_who_has_voted_is_asked_for_each_request_and_not_joined(world: World, gate: Gate) -> None:
