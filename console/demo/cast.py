@@ -24,13 +24,15 @@ def _player(username: str, first_name: str, last_name: str, *roles: str) -> Play
     )
 
 
-# A doubt about a payment of Alice's is settled by two others who review and are operators.
+# A doubt about a payment of Alice's is settled by two others who review and are operators; what
+# takes two admins, such as a thaw, takes Erin and Frank.
 CAST = (
     _player("alice", "Alice", "Ashby", OPERATOR),
     _player("bob", "Bob", "Brennan", REVIEWER, OPERATOR),
     _player("carol", "Carol", "Castellan", REVIEWER, OPERATOR),
     _player("dave", "Dave", "Dunmore", AUDITOR),
     _player("erin", "Erin", "Eastwick", ADMIN),
+    _player("frank", "Frank", "Fairweather", ADMIN),
 )
 
 

@@ -42,8 +42,8 @@ DEMO_SIGN_IN = """
   Sign in as    alice         she starts runs
                 bob, carol    they review and decide on payments
                 dave          he audits
-                erin          she administers secrets
-  Password      {password}    (for all five; kept in {file})
+                erin, frank   they administer secrets, people and rules
+  Password      {password}    (for all six; kept in {file})
 """
 EMPTY_SIGN_IN = """
   There is no demo. Make a first person with

@@ -50,6 +50,7 @@ def test_the_first_start_makes_the_cast_the_rules_the_secret_and_a_run(tmp_path:
         "carol": {"reviewer", "operator"},
         "dave": {"auditor"},
         "erin": {"admin"},
+        "frank": {"admin"},
     }
     assert all(p.check_password(password) for p in User.objects.all())
     assert set(Reviewer.objects.values_list("tenant", "group", "person__username")) == {

@@ -24,7 +24,7 @@ from tests.embedded.placet import Placet, processes_of, up_refuses
 pytestmark = pytest.mark.processes
 
 KEYS = ("PLACET_SEAL_KEY", "PLACET_VAULT_ROLE_ID", "PLACET_VAULT_SECRET_ID")
-PEOPLE = ("alice", "bob", "carol", "dave", "erin")
+PEOPLE = ("alice", "bob", "carol", "dave", "erin", "frank")
 
 
 @pytest.fixture(scope="module")
