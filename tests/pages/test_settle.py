@@ -11,6 +11,7 @@ from console.models import AuditEntry
 from console.roles import set_roles
 from runs.models import Run, Settlement, Step
 from tests import zoo
+from tests.approvals.proposals import frozen
 from tests.approvals.test_thresholds import rule
 from tests.doubts import doubtful, doubtful_payment, make_operators
 from tests.harness import World, as_role
@@ -249,6 +250,25 @@ def test_money_is_settled_by_those_who_had_the_role_that_its_gate_asks(world: Wo
     assert not Settlement.objects.exists()
     assert say(visit_as(world.carol), step, "give_up", step="confirmed").status_code == 302
     assert Settlement.objects.get().person == world.carol
+
+
+@pytest.mark.parametrize("name", ["carol", "erin"])
+def test_above_a_doubt_stands_what_is_in_force_for_everybody_and_nothing_else(
+    world: World, name: str
+) -> None:
+    """Carol settles it, and Erin reads why she does not."""
+    make_operators(world)
+    step = doubtful_payment(world)
+    visitor = visit_as(getattr(world, name))
+
+    def banners() -> list[str]:
+        found = Page(visitor.get(address(step))).all("div")
+        return [e.text for e in found if e.attributes.get("aria-label") == "In force for everybody"]
+
+    assert banners() == []
+    frozen(world)
+    (shown,) = banners()
+    assert "Everything is frozen." in shown
 
 
 def test_too_few_operators_are_said_to_be_too_few(world: World, bob: Visitor) -> None:
