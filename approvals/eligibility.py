@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -9,9 +10,20 @@ from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 from approvals import quorum
-from approvals.models import Decision, Gate, Reviewer
+from approvals.models import Decision, Gate
 from runs import forks
 from runs.clock import database_now
+
+# Groups and roles of one who is active, by the names that `Gate.groups` has for them.
+ASKED_AS = """
+    SELECT a.name, a.since FROM console_user u CROSS JOIN LATERAL (
+        SELECT r."group" AS name, r.since FROM approvals_reviewer r
+        WHERE r.tenant = u.tenant AND r.person_id = u.id
+      UNION ALL
+        SELECT 'role:' || g.name, m.since
+        FROM console_user_groups m JOIN auth_group g ON g.id = m.group_id WHERE m.user_id = u.id
+    ) a WHERE u.id = %s AND u.is_active
+"""
 
 
 def why_not(gate: Gate, person: Any) -> str:
@@ -40,10 +52,10 @@ def _why_not_them(gate: Gate, person: Any) -> str:
 
 def _who_may(gate: Gate, person: Any) -> str:
     words = f"Only members of {quorum.asked_in_words(gate.needs)} decide here."
-    late = Reviewer.objects.filter(
-        tenant=gate.tenant, person=person, group__in=gate.groups, since__gt=gate.opened_at
+    is_late = any(
+        name in gate.groups and since > gate.opened_at for name, since in asked_as(person)
     )
-    if person.tenant == gate.tenant and late.exists():
+    if person.tenant == gate.tenant and is_late:
         words += " You joined after this request was made, so you do not count here."
     return words
 
@@ -78,6 +90,22 @@ def _ask(question: str, gate: Gate, person: Any) -> Any:
     return None if row is None else row[0]
 
 
+def asked_as(person: Any) -> list[tuple[str, datetime]]:
+    """What gates may ask this person as, in the words of `Gate.groups`, and since when they are
+    that; nothing for who is no longer active."""
+    with connection.cursor() as cursor:
+        cursor.execute(ASKED_AS, [person.pk])
+        return list(cursor.fetchall())
+
+
+def asked_people(gate: Gate) -> list[int]:
+    """Everybody whom the thresholds of the gate ask, in a group or by a role; who requested it
+    may be among them."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT approvals_asked(%s)", [gate.pk])
+        return [id for (id,) in cursor.fetchall()]
+
+
 def is_asked(person: Any) -> Q:
     """For lists of gates of the person's tenant: those that `why_not` would leave to this
     person, so far as they are open and in time (`is_live`).
@@ -85,14 +113,10 @@ def is_asked(person: Any) -> Q:
     Two conditions are left to the page of the gate: how long a rule wants somebody to have been
     a member, and that two accounts are one human being.
     """
-    memberships = Reviewer.objects.filter(
-        tenant=person.tenant, person=person, person__is_active=True
-    ).values_list("group", "since")
-    roles = [f"role:{name}" for name in person.groups.values_list("name", flat=True)]
-    asked = Q(groups__overlap=roles)
-    for group, since in memberships:
-        at_once = Q(groups__contains=[group])
-        later = Q(later_groups__contains=[group], escalates_at__lte=Now())
+    asked = Q(pk__in=[])
+    for name, since in asked_as(person):
+        at_once = Q(groups__contains=[name])
+        later = Q(later_groups__contains=[name], escalates_at__lte=Now())
         asked |= Q(opened_at__gte=since) & (at_once | later)
     voted = Decision.objects.filter(tenant=person.tenant, gate=OuterRef("pk"), person=person)
     # In one NOT, PostgreSQL asks row by row for what is left by the rest; of a NOT EXISTS of its

@@ -15,7 +15,9 @@ from approvals.models import Policy
 from approvals.rules.document import normalise
 from runs import canonical
 from runs.canonical import CURRENCIES
+from runs.declare import pointer
 from runs.limits import MAX_AMOUNT_MINOR
+from runs.models import Declaration
 
 TAG = b"placet/policy/v1\0"
 EMPTY: dict[str, Any] = {"v": 1, "rules": [], "lists": {}, "freezes": []}
@@ -78,6 +80,30 @@ def check(tenant: str, document: dict[str, Any]) -> None:
                 f" {quorum.asked_in_words(rule['then'])}, where there are {have}: nobody could"
                 " satisfy it."
             )
+
+
+def unheld(document: dict[str, Any]) -> list[tuple[str, str]]:
+    """The tools that a rule names, and of which nothing is declared that a gate could hold: where
+    in the document (a JSON pointer), and a sentence.
+
+    No fault: a rule may come before its tool. What is safe and has no secret is never declared.
+    """
+    named = [
+        (number, tool)
+        for number, rule in enumerate(document["rules"])
+        for tool in rule["when"].get("tools", ())
+    ]
+    declared = Declaration.objects.filter(tool__in={tool for _, tool in named}, is_current=True)
+    known = set(declared.values_list("tool", flat=True))
+    return [
+        (
+            pointer(("rules", number, "when", "tools")),
+            f"No tool {tool!r} with effects or a secret is declared. A safe one runs in the worker,"
+            " where no gate holds it: this rule would never be asked about it.",
+        )
+        for number, tool in named
+        if tool not in known
+    ]
 
 
 def carry_out(tenant: str, document: dict[str, Any]) -> None:

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 
+from approvals.eligibility import asked_people
 from approvals.envelope import phrase
-from approvals.models import Comment, Decision, Gate, Notice, Reviewer
+from approvals.models import Comment, Decision, Gate, Notice
 from runs import canonical, forks
-from runs.clock import database_now
 
 Kind = Notice.Kind
 ASKING = (Kind.OPENED, Kind.REMINDER, Kind.ESCALATED)
@@ -65,29 +65,8 @@ def _said(decisions: list[Decision]) -> list[dict[str, str]]:
 
 def _deciders(gate: Gate, decisions: list[Decision]) -> list[int]:
     """Who may still decide: nobody is woken about a request of their own, or after their vote."""
-    members = Reviewer.objects.filter(
-        tenant=gate.tenant, group__in=_groups(gate), person__is_active=True
-    )
-    people = set(members.values_list("person_id", flat=True))
     done = {one.person_id for one in decisions} | set(forks.requesters_of(gate.run_id))
-    return sorted(people - done)
-
-
-def _groups(gate: Gate) -> list[str]:
-    """The groups that decide; those of an escalation as well, once its time has come."""
-    is_escalated = gate.escalates_at is not None and gate.escalates_at <= database_now()
-    return groups_of(gate.needs, is_escalated=is_escalated)
-
-
-def groups_of(needs: dict[str, Any], *, is_escalated: bool) -> list[str]:
-    """The groups of a policy's thresholds, and of its escalation when that has come."""
-    consent = needs.get("consent")
-    if consent is None:
-        return []
-    groups = {one["group"] for one in consent["thresholds"] if one["group"]}
-    if is_escalated and consent["escalation"]:
-        groups |= set(consent["escalation"]["groups"])
-    return sorted(groups)
+    return sorted(set(asked_people(gate)) - done)
 
 
 def _others(gate: Gate, decisions: list[Decision], *, but: int) -> list[int]:

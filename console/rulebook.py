@@ -29,11 +29,13 @@ class Draft:
     """What became of a text: the document in its normal form, or the faults that it has.
 
     A fault is where it is (a JSON pointer, empty for the whole) and what it is. A document may
-    have one as well: it can be read, but somebody it asks for is not there.
+    have one as well: it can be read, but somebody it asks for is not there. Warnings have the
+    same form, and keep nobody from proposing it.
     """
 
     document: Document | None
     faults: Sequence[tuple[str, str]] = ()
+    warnings: Sequence[tuple[str, str]] = ()
 
     @property
     def digest(self) -> str:
@@ -71,11 +73,12 @@ def look_at(tenant: str, given: str | Document) -> Draft:
         made = _read(given)
     except documents.InvalidPolicy as refusal:
         return Draft(document=None, faults=tuple(refusal.errors))
+    warnings = policies.unheld(made)
     try:
         policies.check(tenant, made)
     except PolicyRefused as refusal:
-        return Draft(document=made, faults=(("", str(refusal)),))
-    return Draft(document=made)
+        return Draft(document=made, faults=(("", str(refusal)),), warnings=warnings)
+    return Draft(document=made, warnings=warnings)
 
 
 def _read(given: str | Document) -> Document:

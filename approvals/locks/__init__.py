@@ -15,6 +15,7 @@ from approvals.locks.gates import GATE, POLICY
 from approvals.locks.glasskeys import GLASSKEYS, GLASSKEYS_UNDO
 from approvals.locks.keys import KEYS, KEYS_UNDO
 from approvals.locks.notices import NOTICE, NOTICE_UNDO
+from approvals.locks.roles import ROLES, ROLES_UNDO
 from approvals.locks.safeguards import SAFEGUARDS, SAFEGUARDS_UNDO
 from approvals.locks.seals import HMAC, VOICES
 from approvals.locks.secondlooks import SECONDLOOKS, SECONDLOOKS_UNDO
@@ -36,6 +37,8 @@ __all__ = [
     "NOTICE_UNDO",
     "POLICY",
     "REVOCATION",
+    "ROLES",
+    "ROLES_UNDO",
     "SAFEGUARDS",
     "SAFEGUARDS_UNDO",
     "SECONDLOOKS",
@@ -91,4 +94,5 @@ FUNCTIONS = (
     + BATCHED
     + GLASSKEYS
     + CANARIES
+    + ROLES
 )

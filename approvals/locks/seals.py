@@ -62,16 +62,17 @@ END $$;
 CREATE FUNCTION approvals_belongs(gate approvals_gate, threshold jsonb, person bigint)
     RETURNS boolean
     LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    latest timestamptz := gate.opened_at
+        - interval '1 second' * coalesce((threshold->>'member_for_seconds')::integer, 0);
 BEGIN
-    -- Whoever joined after the gate was opened does not count at it.
+    -- Whoever joined after the gate was opened, or was given the role, does not count at it.
     RETURN EXISTS (
         SELECT FROM approvals_reviewer r
-        WHERE r.tenant = gate.tenant AND r.person_id = person
-          AND r.since <= gate.opened_at
-              - interval '1 second' * coalesce((threshold->>'member_for_seconds')::integer, 0)
+        WHERE r.tenant = gate.tenant AND r.person_id = person AND r.since <= latest
           AND (r.group = threshold->>'group'
                OR gate.escalates_at <= clock_timestamp() AND r.group = ANY(gate.later_groups))
-    ) OR approvals_has_role(person, gate.tenant, ARRAY[threshold->>'role']);
+    ) OR approvals_held_role(person, gate.tenant, threshold->>'role', latest);
 END $$;
 
 CREATE FUNCTION approvals_fits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -85,6 +86,7 @@ class PolicyFault(BaseModel):
 
 class PolicyChecked(BaseModel):
     faults: list[PolicyFault] = Field(description="Empty: it could be proposed")
+    warnings: list[PolicyFault] = Field(description="What keeps nobody from proposing it")
     digest: str = Field(description="Empty where the document cannot be read")
     document: JsonValue = Field(description="In its normal form; null where it has none")
 
@@ -104,11 +106,19 @@ def check_policy(request: ApiRequest, body: CheckPolicy) -> HttpResponse:
     def deed(_key: str | None) -> tuple[int, BaseModel]:
         given = body.text if body.text is not None else dict(body.document or {})
         found = rulebook.look_at(request.auth.person.tenant, given)
-        faults = [PolicyFault(pointer=at, detail=said) for at, said in found.faults]
-        checked = PolicyChecked(faults=faults, digest=found.digest, document=found.document)
+        checked = PolicyChecked(
+            faults=_told(found.faults),
+            warnings=_told(found.warnings),
+            digest=found.digest,
+            document=found.document,
+        )
         return 200, checked
 
     return once(request, deed)
+
+
+def _told(found: Sequence[tuple[str, str]]) -> list[PolicyFault]:
+    return [PolicyFault(pointer=at, detail=said) for at, said in found]
 
 
 @router.get("/policies/{number}", auth=READ, response=PolicyShown)

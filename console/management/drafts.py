@@ -85,6 +85,7 @@ def _publish(command: BaseCommand, options: Options) -> None:
         if not options["ahead_of_people"]:
             raise CommandError(f"{plain(str(refusal))} Nothing was published.") from None
         command.stderr.write(f"{plain(str(refusal))} Until then its requests are held.")
+    _warn(command, made)
     version = policies.publish(tenant=tenant, document=made)
     digest = bytes(version.digest)
     audit.record(
@@ -101,6 +102,7 @@ def _publish(command: BaseCommand, options: Options) -> None:
 def _test(command: BaseCommand, options: Options) -> None:
     made = _document(options["file"])
     cases = _read(options["cases"], read_cases)
+    _warn(command, made)
     wrong = 0
     for case in cases:
         outcome, difference = case.difference(made)
@@ -154,6 +156,12 @@ VERBS: dict[str, Callable[[BaseCommand, Options], None]] = {
     "simulate": _simulate,
     "diff": _diff,
 }
+
+
+def _warn(command: BaseCommand, document: Document) -> None:
+    """What may be a slip, and keeps nobody from publishing."""
+    for at, said in policies.unheld(document):
+        command.stderr.write(f"{plain(at)}: {plain(said)}")
 
 
 def _document(path: str) -> Document:

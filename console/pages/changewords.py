@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from approvals import policies
 from approvals.models import BreakGlass, Change, Reviewer
 from approvals.rules.words import counted
 from console import rulebook
+from console.pages.policywords import place_of
 from console.pages.words import people, plainly
 
 
@@ -67,10 +69,12 @@ def _of_policy(change: Change, body: dict[str, Any]) -> list[str]:
     basis = rulebook.basis_of(change)
     if rulebook.document_of(basis) == body:
         return ["It says what is in force already: nothing would change."]
+    unheld = policies.unheld(body) if change.status == Change.Status.OPEN else []
     against = "There was no policy before." if basis is None else f"Before: version {basis.number}."
     return [
         f"{against} Everything that it does otherwise is listed here.",
         "Open gates keep the version that opened them; new requests are asked about by this one.",
+        *(f"{place_of(at)}: {said}" for at, said in unheld),
     ]
 
 

@@ -10,9 +10,11 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from approvals.models import Gate, Reviewer
+from approvals.eligibility import asked_people
+from approvals.models import Gate
 from console.models import User
 from console.pages import words
+from console.pages.whom import among_any
 from console.roles import RIGHTS
 from runs.models import Effect, Event, Settlement, Step
 from runs.settlements import ANSWERS, voices_needed
@@ -138,14 +140,13 @@ def _eligible(step: Step) -> QuerySet[User]:
     ).exclude(pk=step.run.requested_by_id)
     gate = _gate_of(step)
     if gate is not None:
-        group = Reviewer.objects.filter(tenant=gate.tenant, group__in=gate.groups)
-        people = people.filter(pk__in=group.values("person"))
+        people = people.filter(pk__in=asked_people(gate))
     return people.order_by("username").distinct()
 
 
 def _whom(step: Step) -> str:
     gate = _gate_of(step)
-    return "operators" if gate is None else f"operators of the group {gate.group}"
+    return "operators" if gate is None else f"operators {among_any(gate)}"
 
 
 def _gate_of(step: Step) -> Gate | None:

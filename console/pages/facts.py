@@ -16,6 +16,7 @@ from approvals.gates import envelope_of
 from approvals.models import Decision, Gate
 from console.models import User
 from console.pages import endings, words
+from console.pages.whom import among, whom
 
 VOTED = {
     Decision.Verdict.APPROVE: "You approved it.",
@@ -49,7 +50,7 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
         "decisions": decisions,
         "policy_words": policy_words(gate, envelope),
         "who_words": who_words(gate),
-        "wanted_words": _wanted(left, gate.group) if left else "",
+        "wanted_words": _wanted(left, gate) if left else "",
         **standing_of(gate, person, decisions, left),
         "digest": bytes(gate.digest).hex(),
         "phrase": phrase(bytes(gate.digest)),
@@ -98,7 +99,7 @@ def standing_of(gate: Gate, person: User, decisions: list[Decision], left: int) 
     enough = "Enough have approved: it is being cleared."
     if gate.clears_at:
         enough = "Enough have approved: it is cleared once it has cooled off."
-    more = _wanted(left, gate.group) if left else enough
+    more = _wanted(left, gate) if left else enough
     return {"standing": "You approved it.", "why_not": more}
 
 
@@ -133,11 +134,7 @@ def who_words(gate: Gate) -> str:
     consent = gate.consent
     if not consent:
         return "nobody has to consent; the policy allows it."
-    parts = [
-        f"{words.people(one['count'])} of "
-        + (f"the group {one['group']}" if one["group"] else f"the role {one['role']}")
-        for one in gate.thresholds
-    ]
+    parts = [f"{words.people(one['count'])} {among(one)}" for one in gate.thresholds]
     joined = (" or " if consent["mode"] == "any" else " and ").join(parts)
     return f"{joined} must approve. Whoever asked for it does not count."
 
@@ -148,9 +145,9 @@ def _left(gate: Gate, voices: list[quorum.Voice]) -> int:
     return int(need) - int(have) if need else 0
 
 
-def _wanted(left: int, group: str) -> str:
+def _wanted(left: int, gate: Gate) -> str:
     noun = "approval is" if left == 1 else "approvals are"
-    return f"{left} more {noun} needed, from the group {group}."
+    return f"{left} more {noun} needed, from {whom(gate)}."
 
 
 def if_approved(gate: Gate, left: int) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 
-from approvals.eligibility import is_live
-from approvals.models import Gate, Reviewer
+from approvals.eligibility import asked_as, is_live
+from approvals.models import Gate
 from console import access
 from console.access import Page
 from console.models import User
@@ -157,8 +157,7 @@ def _decided(person: User, asked: Asked, cursor: str) -> Page[Gate]:
 
 
 def _groups(person: User, asked: Asked) -> frozenset[str] | None:
-    """The groups of a reviewer, where the rows of others are to say whom they ask."""
+    """The groups and roles of a reviewer, where the rows of others are to say whom they ask."""
     if not asked.view.is_open or not may(person, "gates.decide"):
         return None
-    own = Reviewer.objects.filter(tenant=person.tenant, person=person)
-    return frozenset(own.values_list("group", flat=True))
+    return frozenset(name for name, _ in asked_as(person))

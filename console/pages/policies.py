@@ -199,6 +199,7 @@ def _draft_page(
         "current": current,
         "found": found,
         "faults": [(place_of(at), at, said) for at, said in found.faults] if found else [],
+        "warnings": [(place_of(at), said) for at, said in found.warnings] if found else [],
         "trial": trial,
         "phrase": phrase(bytes.fromhex(found.digest)) if found and found.digest else "",
         "differences": rulebook.differences(rulebook.document_of(current), document)

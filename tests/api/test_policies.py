@@ -79,6 +79,15 @@ def test_a_rule_that_nobody_could_satisfy_is_a_fault(dave: callers.Caller) -> No
     )
 
 
+def test_a_rule_about_a_tool_that_no_gate_can_hold_is_a_warning(dave: callers.Caller) -> None:
+    named = {"rules": [rule(CONSENT, "one", tool="pay"), rule(CONSENT, "two", tool="add")]}
+    told = dave.post("policies/check", {"document": named}).json()
+    assert told["faults"] == []
+    (warning,) = told["warnings"]
+    assert warning["pointer"] == "/rules/1/when/tools"
+    assert warning["detail"].startswith("No tool 'add' with effects or a secret is declared.")
+
+
 @pytest.mark.parametrize("body", [{}, {"text": SOUND, "document": {}}, {"text": "x" * 262_145}])
 def test_a_check_takes_the_text_or_the_document(dave: callers.Caller, body: Any) -> None:
     assert callers.problem(dave.post("policies/check", body)) == (422, "invalid-request")

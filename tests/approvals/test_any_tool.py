@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from approvals import policies
 from approvals.gates import envelope_of
 from approvals.models import Decision, Gate
 from runs.errors import ConsentMismatch
@@ -40,6 +41,18 @@ def test_a_tool_that_the_policy_names_waits_for_people(world: World) -> None:
     world.settle()
     step.refresh_from_db()
     assert step.status == "succeeded" and len(ledger("register-called")) == 2
+
+
+def test_a_tool_that_no_gate_can_hold_is_the_one_that_is_warned_of(world: World) -> None:
+    """`add` is safe: the rule that names both is asked about the other one alone."""
+    both = {**rule(ASKED), "when": {"tools": ["add", "register"]}}
+    version = world.publish(both)
+    warned = [said.split("'")[1] for _, said in policies.unheld(version.body)]
+    assert warned == ["add"]
+    adding = world.start("adding", numbers=[1])
+    assert held(world).status == "held"
+    assert world.run_now(adding).status == "succeeded"
+    assert [gate.tool for gate in Gate.objects.all()] == ["register"]
 
 
 def test_a_worker_cannot_have_such_a_step_run_without_people(world: World) -> None:

@@ -13,11 +13,12 @@ import psycopg
 import pytest
 from django.db import connection
 
-from approvals import notices, telling
+from approvals import notices
 from approvals.models import Channel, Gate, Notice, Reviewer
 from console import workflows
 from console.notices import payloads, sending
 from console.pages import words
+from console.roles import set_roles
 from credentials import redaction
 from credentials.broker import VaultProvider
 from runs import effects, points
@@ -28,6 +29,7 @@ from tests import zoo
 from tests.approvals import told
 from tests.approvals.attacks import refusal
 from tests.approvals.receiver import KEY, Receiver, bodies, receiving
+from tests.approvals.test_thresholds import gate_of, rule
 from tests.doubts import doubtful_payment
 from tests.harness import World, admin, as_role
 
@@ -431,17 +433,31 @@ def test_a_policy_that_never_reminds_does_not(
         assert told.kinds(world) == ["opened"]
 
 
-def test_the_groups_that_are_told_are_those_of_the_policy() -> None:
-    wanted = {
-        "thresholds": [{"group": "a"}, {"group": None, "role": "admin"}, {"group": "b"}],
-        "escalation": {"after_seconds": 60, "groups": ["c"]},
-    }
-    assert telling.groups_of({"consent": wanted}, is_escalated=False) == ["a", "b"]
-    assert telling.groups_of({"consent": wanted}, is_escalated=True) == ["a", "b", "c"]
-    assert telling.groups_of({"consent": {**wanted, "escalation": None}}, is_escalated=True) == [
-        "a",
-        "b",
-    ]
+def test_the_groups_that_an_escalation_adds_are_told_once_it_has_come(world: World) -> None:
+    world.join("directors", world.mallory)
+    escalation = {"after_seconds": 1, "groups": ["directors"]}
+    gate = gate_of(world, {"group": "payments", "count": 2}, escalation=escalation)
+    told.sweep()
+    with admin() as superuser:
+        superuser.execute("SELECT pg_sleep(1.1)")
+    told.sweep()
+    people = {notice.kind: notice.people for notice in Notice.objects.filter(gate=gate)}
+    members = [world.bob.pk, world.carol.pk]
+    assert people == {"opened": members, "escalated": [*members, world.mallory.pk]}
+
+
+def test_who_is_asked_by_a_role_is_told_as_members_of_a_group_are(world: World) -> None:
+    """Not the reviewer who asked for it, and nobody who joined since: they do not decide."""
+    world.publish(rule({"role": "reviewer", "count": 1}, {"group": "treasury", "count": 1}))
+    world.join("treasury", world.dave)
+    world.start("paying", by=world.mallory, amounts=[9870])
+    world.settle()
+    with as_role("placet_owner"):
+        set_roles(world.erin, {"admin", "reviewer"})
+    world.join("treasury", world.alice)
+    told.sweep()
+    opened = Notice.objects.get(kind="opened")
+    assert opened.people == [world.bob.pk, world.carol.pk, world.dave.pk]
 
 
 @contextmanager

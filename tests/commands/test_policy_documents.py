@@ -107,6 +107,27 @@ def test_a_rule_that_nobody_can_satisfy_is_published_only_ahead_of_people(desk: 
     assert "Until then its requests are held." in said.err and versions() == [1, 2]
 
 
+def test_a_rule_about_what_no_gate_can_hold_is_told_and_published_all_the_same(desk: Desk) -> None:
+    """`add` is safe and runs in the worker; `launch` moves no money, and is held where named."""
+    tools = "tools: [launch, add, pay, pay_later]"
+    path = desk.file(
+        STRICTER.replace(
+            "tool: pay, amount: {currency: EUR, up", f"{tools}, amount: {{currency: EUR, up"
+        )
+    )
+    said = [desk.say("test", path, desk.file(CASES, "cases.yaml")), desk.say("publish", path)]
+    for one in said:
+        assert one.refusal == ""
+        assert one.err.splitlines() == [
+            f"/rules/1/when/tools: No tool '{tool}' with effects or a secret is declared. A safe"
+            " one runs in the worker, where no gate holds it: this rule would never be asked about"
+            " it."
+            for tool in ("add", "pay_later")
+        ]
+    assert versions() == [1, 2]
+    assert desk.say("publish", desk.file(STRICTER)).err == ""
+
+
 def test_the_web_process_publishes_no_document(desk: Desk) -> None:
     assert "owner" in desk.say("publish", desk.file(STRICTER), role="placet_web").refusal
     assert versions() == [1]

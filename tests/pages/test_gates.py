@@ -6,7 +6,9 @@ from typing import Any
 
 from approvals.models import Decision, Gate, Viewing
 from console.models import AuditEntry
-from tests.harness import World
+from console.roles import set_roles
+from tests.approvals.test_thresholds import rule
+from tests.harness import World, as_role
 from tests.pages import visitors
 from tests.pages.visitors import Page, Visitor
 
@@ -258,3 +260,26 @@ def test_a_changed_request_says_what_it_takes_the_place_of(world: World, bob: Vi
     assert "It takes the place of another request." in page.text
     links = [one.attributes.get("href") for one in page.elements]
     assert f"/gates/{first.id}/" in links
+
+
+def test_who_was_given_the_role_after_the_request_is_told_so_and_decides_nothing(
+    world: World, bob: Visitor
+) -> None:
+    world.publish(rule({"role": "reviewer", "count": 2}))
+    gate = world.gates(world.park_at_gates(9870))[0]
+    with as_role("placet_owner"):
+        set_roles(world.erin, {"admin", "reviewer"})
+    erin = visitors.visit_as(world.erin)
+
+    page = Page(erin.get(f"/gates/{gate.id}/"))
+    assert "You are not asked to decide here." in page.text
+    assert "You joined after this request was made, so you do not count here." in page.text
+    assert "two people with the role reviewer must approve" in page.text
+    assert not [b for b in page.all("button") if b.attributes.get("name") == "verdict"]
+    refused = decide(erin, gate, "approve", step="confirmed")
+    assert refused.status_code == 409
+    assert not Decision.objects.exists()
+
+    assert decide(bob, gate, "approve", step="confirmed").status_code == 302
+    text = Page(bob.get(f"/gates/{gate.id}/")).text
+    assert "1 more approval is needed, from anybody with the role reviewer." in text

@@ -13,7 +13,9 @@ from approvals.models import Batch, Decision, Gate, Reviewer
 from console.access import DEFAULT_PAGE_SIZE
 from console.pages import requests
 from console.pages.views import VIEWS
+from console.roles import set_roles
 from runs import forks
+from tests.approvals.test_thresholds import rule
 from tests.harness import World, admin, as_role
 from tests.pages.visitors import Page, Visitor, make_person, visit_as
 
@@ -135,6 +137,49 @@ def test_the_lists_ask_the_very_people_whom_the_gates_let_decide(
     listed = set(Gate.objects.filter(is_live() & is_asked(person)))
 
     assert listed == {gate for gate in Gate.objects.all() if not why_not(gate, person)}
+
+
+@pytest.mark.parametrize(
+    ("name", "listed"),
+    [
+        *(("bob", {"before", "after"}), ("alice", set()), ("dave", set())),
+        *(("erin", {"after"}), ("mallory", {"after"}), ("nobody", set())),
+    ],
+)
+def test_the_lists_and_the_gates_agree_about_who_has_had_a_role(
+    world: World, name: str, listed: set[str]
+) -> None:
+    """Erin is given it between two requests, and Mallory gets it back."""
+    world.publish(rule({"role": "reviewer", "count": 1}))
+    before = world.gates(world.park_at_gates(100))[0]
+    people = {"nobody": make_person("nobody", tenant=world.tenant)}
+    with as_role("placet_owner"):
+        set_roles(world.erin, {"admin", "reviewer"})
+        set_roles(world.mallory, set())
+        set_roles(world.mallory, {"reviewer"})
+    gates = {"before": before, "after": world.gates(world.park_at_gates(200))[0]}
+    person = people.get(name) or getattr(world, name)
+
+    asked = Gate.objects.filter(is_live() & is_asked(person))
+
+    assert set(asked) == {gates[one] for one in listed}
+    assert set(asked) == {gate for gate in gates.values() if not why_not(gate, person)}
+    others = set(Gate.objects.filter(is_live() & ~is_asked(person)))
+    assert others == set(gates.values()) - set(asked)
+
+
+def test_a_row_names_whom_it_asks_only_to_who_is_not_asked(world: World, bob: Visitor) -> None:
+    world.publish(rule({"role": "reviewer", "count": 1}))
+    by_role = world.gates(world.park_at_gates(100))[0]
+    world.join("treasury", world.mallory)
+    world.publish(rule({"group": "treasury", "count": 1}))
+    by_group = world.gates(world.park_at_gates(200))[0]
+
+    answer = bob.get("/inbox/", view="expiring")
+
+    rows = {e.attributes["id"]: e.text for e in Page(answer).all("tr") if "id" in e.attributes}
+    assert "asks" not in rows[f"gate-{by_role.id}"]
+    assert "asks treasury" in rows[f"gate-{by_group.id}"]
 
 
 def test_who_is_no_longer_active_is_asked_nothing(world: World, gates: dict[str, Gate]) -> None:

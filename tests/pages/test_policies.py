@@ -166,6 +166,26 @@ def test_a_rule_that_nobody_can_satisfy_is_a_fault(erin: Visitor) -> None:
     assert not Change.objects.exists()
 
 
+def test_who_drafts_and_who_agrees_read_that_no_gate_would_hold_a_tool(
+    world: World, erin: Visitor
+) -> None:
+    """`add` is safe and runs in the worker: the rule would never be asked about it."""
+    said = "No tool 'add' with effects or a secret is declared."
+    assert said not in text_of(send(erin, "check", STRICTER))
+    named = STRICTER.replace(
+        "{tool: pay, amount: {currency: EUR, up", "{tools: [pay, add], amount: {currency: EUR, up"
+    )
+    answer = send(erin, "check", named)
+    check(answer)
+    text = text_of(answer)
+    assert answer.status_code == 200 and "No faults." in text
+    assert "1 warning; it can be proposed all the same" in text
+    assert f"Rule 2 {said}" in " ".join(text.split())
+    assert send(erin, "propose", named).status_code == 302
+    second = visitors.visit_as(an_admin(world, "frank"))
+    assert f"Rule 2: {said}" in text_of(second.get(f"/changes/{Change.objects.get().pk}/"))
+
+
 def test_a_file_takes_the_place_of_the_text_and_proposes_nothing(erin: Visitor) -> None:
     upload = SimpleUploadedFile("policy.yaml", STRICTER.encode())
     answer = send(erin, "propose", "rules: []", upload=upload)

@@ -8,10 +8,13 @@ import pytest
 from django.urls import reverse
 
 from console.models import AuditEntry
+from console.roles import set_roles
 from runs.models import Run, Settlement, Step
 from tests import zoo
+from tests.approvals.proposals import frozen
+from tests.approvals.test_thresholds import rule
 from tests.doubts import doubtful, doubtful_payment, make_operators
-from tests.harness import World
+from tests.harness import World, as_role
 from tests.pages.test_markup import check
 from tests.pages.visitors import Page, Visitor, visit_as
 from tests.zoo import ledger
@@ -229,6 +232,43 @@ def test_money_is_settled_by_those_whom_its_gate_asks(world: World) -> None:
     assert "These may: bob, carol." in text
     assert say(erin, step, "give_up", step="confirmed").status_code == 409
     assert not Settlement.objects.exists()
+
+
+def test_money_is_settled_by_those_who_had_the_role_that_its_gate_asks(world: World) -> None:
+    """Erin is a reviewer too, but only since after the request was made."""
+    make_operators(world)
+    world.publish(rule({"role": "reviewer", "count": 1}))
+    step = doubtful_payment(world)
+    with as_role("placet_owner"):
+        set_roles(world.erin, {"operator", "reviewer"})
+    erin = visit_as(world.erin)
+
+    text = Page(erin.get(address(step))).text
+    assert "Operators with the role reviewer who did not request the run settle it." in text
+    assert "These may: bob, carol." in text
+    assert say(erin, step, "give_up", step="confirmed").status_code == 409
+    assert not Settlement.objects.exists()
+    assert say(visit_as(world.carol), step, "give_up", step="confirmed").status_code == 302
+    assert Settlement.objects.get().person == world.carol
+
+
+@pytest.mark.parametrize("name", ["carol", "erin"])
+def test_above_a_doubt_stands_what_is_in_force_for_everybody_and_nothing_else(
+    world: World, name: str
+) -> None:
+    """Carol settles it, and Erin reads why she does not."""
+    make_operators(world)
+    step = doubtful_payment(world)
+    visitor = visit_as(getattr(world, name))
+
+    def banners() -> list[str]:
+        found = Page(visitor.get(address(step))).all("div")
+        return [e.text for e in found if e.attributes.get("aria-label") == "In force for everybody"]
+
+    assert banners() == []
+    frozen(world)
+    (shown,) = banners()
+    assert "Everything is frozen." in shown
 
 
 def test_too_few_operators_are_said_to_be_too_few(world: World, bob: Visitor) -> None:

@@ -84,7 +84,7 @@ def test_the_next_request_is_looked_for_only_where_it_is_offered(
 
     def looks_for_the_next() -> bool:
         found = asked_for(lambda: bob.client.get(path))
-        return any("approvals_decision" in s and "LIMIT 1" in s[-8:] and "&&" in s for s in found)
+        return any("approvals_decision" in s and "LIMIT 1" in s[-8:] and "@>" in s for s in found)
 
     assert not looks_for_the_next()
     world.decide(gate, world.bob)
