@@ -10,11 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import servers as real
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+# Nothing is timed in a test: on a busy machine an example may take as long as it likes.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 SERVERS: real.Servers | None = None
 LONGEST = ("crash", "proof", "embedded", "storm", "concurrency", "browser", "pages")

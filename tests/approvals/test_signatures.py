@@ -110,7 +110,7 @@ GOOD = {key.public.kind: key.sign(challenge()) for key in (PASSKEY, FILE)}
 
 
 @BOTH
-@settings(database=None, deadline=None)
+@settings(database=None)
 @given(data=st.data())
 def test_no_flipped_bit_goes_unnoticed(key: Any, data: st.DataObject) -> None:
     good = GOOD[key.public.kind]

@@ -420,7 +420,7 @@ documents = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(documents)
 def test_true_sums_are_never_doubted(document: Document) -> None:
     payable = document.sums()["PayableAmount"]
@@ -430,7 +430,7 @@ def test_true_sums_are_never_doubted(document: Document) -> None:
         assert check_file("x", document.xml()).amount_minor == payable
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     documents,
     st.sampled_from(
@@ -452,7 +452,7 @@ def test_any_false_sum_is_found(document: Document, name: str, off: int) -> None
     assert set(found(document.xml())) - {"nothing_to_pay"}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 10_000_000), st.integers(1, 30), st.integers(-100_000, 100_000))
 def test_vat_is_judged_as_an_independent_recomputation_does(
     amount: int, rate: int, tax: int
@@ -474,13 +474,13 @@ def test_vat_is_judged_as_an_independent_recomputation_does(
     assert half_up(Fraction(amount * rate, 100)) != tax or is_right
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_bytes_at_all_are_a_crash(data: bytes) -> None:
     assert found(data)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_a_damaged_invoice_is_no_crash(data: st.DataObject) -> None:
     sound = Document().xml()
