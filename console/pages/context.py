@@ -123,7 +123,7 @@ def console(request: HttpRequest) -> dict[str, Any]:
         "may_patterns": may(person, "secrets.view"),
         "may_freeze": may(person, "freezes.make"),
         # Asked for when a whole page is drawn, and not for each part of one.
-        "standing": SimpleLazyObject(lambda: banners_of(person)),
+        "banners": SimpleLazyObject(lambda: banners_of(person)),
     }
 
 
