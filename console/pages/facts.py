@@ -95,7 +95,7 @@ def standing_of(gate: Gate, person: User, decisions: list[Decision], left: int) 
     if mine.verdict != Decision.Verdict.APPROVE:
         said = VOTED[Decision.Verdict(mine.verdict)]
         return {"standing": said, "why_not": "The request is being closed."}
-    enough = "Enough have approved: it is being cleared."
+    enough = "Enough have approved: the gatekeeper clears it next."
     if gate.clears_at:
         enough = "Enough have approved: it is cleared once it has cooled off."
     more = _wanted(left, gate.group) if left else enough
@@ -139,7 +139,18 @@ def who_words(gate: Gate) -> str:
         for one in gate.thresholds
     ]
     joined = (" or " if consent["mode"] == "any" else " and ").join(parts)
-    return f"{joined} must approve. Whoever asked for it does not count."
+    return f"{joined} must approve{_later(consent)}. Whoever asked for it does not count."
+
+
+def _later(consent: dict[str, Any]) -> str:
+    """Which groups are asked as well, once those who were asked first have taken too long."""
+    escalation = consent.get("escalation")
+    if not escalation:
+        return ""
+    groups = escalation["groups"]
+    noun = "group" if len(groups) == 1 else "groups"
+    after = words.span(timedelta(seconds=escalation["after_seconds"]))
+    return f"; after {after} the {noun} {' and '.join(groups)} may as well"
 
 
 def _left(gate: Gate, voices: list[quorum.Voice]) -> int:
