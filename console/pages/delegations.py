@@ -48,6 +48,8 @@ class DelegationForm(ReasonForm):
                 attrs={"class": "input", "type": "datetime-local"}, format="%Y-%m-%dT%H:%M"
             )
         cast(forms.ChoiceField, self.fields["to"]).choices = [(one, one) for one in people]
+        if not people:
+            self.fields["to"].help_text = "Nobody else here is a reviewer; an admin can make one."
         cast(forms.ChoiceField, self.fields["group"]).choices = [
             ("", "All of mine"),
             *((one, one) for one in groups),
