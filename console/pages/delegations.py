@@ -98,7 +98,7 @@ def new(request: HttpRequest) -> HttpResponse:
         except ApprovalsError as refusal:
             form.add_error(None, f"Nothing was delegated. {refusal}")
         else:
-            messages.success(request, f"{given['to'].username} decides for you then.")
+            messages.success(request, f"{given['to'].username} decides for you in that time.")
             return redirect("delegations")
     return ask(request, _delegating(), form)
 

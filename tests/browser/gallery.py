@@ -186,7 +186,9 @@ def every_scene() -> dict[str, tuple[str, Scene]]:
 
     rooms = (scenes_house, scenes_runs, scenes_steering, scenes_consent, scenes_people,
              scenes_safety, test_tree)  # fmt: skip
-    return {name: scene for room in rooms for name, scene in room.SCENES.items()}
+    found = {name: scene for room in rooms for name, scene in room.SCENES.items()}
+    assert len(found) == sum(len(room.SCENES) for room in rooms), "Two scenes have one name."
+    return found
 
 
 def show(gallery: Gallery, console: Console, world: World, name: str) -> None:

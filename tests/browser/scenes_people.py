@@ -187,11 +187,11 @@ def noticed(world: World, page: Page) -> Iterator[str]:
 SCENES: dict[str, tuple[str, Scene]] = {
     "long lists": ("bob", long_lists),
     "a long audit": (EVERYTHING, long_audit),
-    "batches": ("bob", batches),
+    "batches, all": ("bob", batches),
     "a hasty batch": ("bob", a_hasty_batch),
     "in haste": ("bob", in_haste),
     "all keys": ("bob", keys),
-    "vouching": ("erin", vouching),
+    "vouching, all": ("erin", vouching),
     "without keys": ("bob", without_keys),
     "looking back": ("dave", looking_back),
     "ones own look": ("bob", own_look),

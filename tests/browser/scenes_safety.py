@@ -180,7 +180,7 @@ def secrets(world: World, page: Page) -> Iterator[str]:
     send(page, "/secrets/write/", "Write to the vault", path="Not A Path", name_0="api_key")
     yield "refused"
     given = {"path": "world/key", "description": "For the world.", "name_0": "word",
-             "value_0": "please"}  # fmt: skip
+             "value_0": "please open the door"}  # fmt: skip
     send(page, "/secrets/write/", "Write to the vault", **given)
     yield "written"
     page.goto("/secrets/write/?path=world/key")
@@ -235,5 +235,5 @@ SCENES: dict[str, tuple[str, Scene]] = {
     "delegations": ("bob", delegations),
     "drafts": ("erin", drafts),
     "secrets": ("erin", secrets),
-    "channels": ("erin", channels),
+    "all channels": ("erin", channels),
 }
