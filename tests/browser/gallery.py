@@ -4,8 +4,8 @@
 
 Each state is pictured at 1440 and at 390 pixels, in light and in dark, and its words are written
 beside it; a WORD takes only the scenes whose names hold it. At its end it says which pages were
-not shown, which were wider than their window or cut their words, and which scenes broke, and ends
-with 1 where there was any.
+not shown, which were wider than their window, cut their words or had too little contrast, and which
+scenes broke, and ends with 1 where there was any.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CUT = """() => [...document.querySelectorAll('body *')].filter(e => {
   const style = getComputedStyle(e);
   const own = [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim());
   return own && e.checkVisibility() && e.clientWidth > 2 && e.scrollWidth > e.clientWidth + 1
-    && style.overflowX !== 'visible' && style.overflowX !== 'auto';
+    && style.overflowX !== 'visible' && style.overflowX !== 'auto' && style.clipPath === 'none';
 }).map(e => e.textContent.trim().slice(0, 60))"""
 
 
@@ -71,6 +71,8 @@ class Gallery:
 
     def take(self, page: Page, scene: str, state: str) -> None:
         """The page as it stands, in each variant."""
+        from tests.browser.test_appearance import CONTRASTS
+
         page.wait_for_load_state()
         method, status = self._answers.get(page, ("GET", 200))
         room, what = page_at(page.url, status)
@@ -86,6 +88,8 @@ class Gallery:
                 page.emulate_media(color_scheme=scheme)
                 path = self.out / f"{name}-{width}-{scheme}.png"
                 page.screenshot(path=path, animations="disabled")
+                for words in page.evaluate(CONTRASTS, False):
+                    self.wrong.append(f"{name} has too little contrast, {scheme}: {words}")
             if page.evaluate(WIDE):
                 self.wrong.append(f"{name} is wider than {width} pixels.")
             for words in page.evaluate(CUT):

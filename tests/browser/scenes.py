@@ -8,7 +8,7 @@ from tests.browser.test_tree import Scene, visiting
 from tests.harness import World
 from tests.pages import visitors
 
-__all__ = ["EVERYTHING", "EXTRA", "NOBODY", "Scene", "person_of", "send", "visiting"]
+__all__ = ["EVERYTHING", "EXTRA", "NOBODY", "Scene", "person_of", "post_bare", "send", "visiting"]
 
 EVERYTHING, NOBODY = "everything", ""
 EXTRA = {
@@ -39,3 +39,15 @@ def send(page: Page, address: str, button: str, /, **fields: str) -> None:
             field.fill(text)
     with page.expect_navigation():
         page.get_by_role("button", name=button, exact=True).first.click()
+
+
+def post_bare(page: Page) -> None:
+    """Sends the form of a page as it stands, with neither a confirmation nor a signature."""
+    with page.expect_navigation():
+        page.evaluate(
+            """() => {
+              const form = document.querySelector('main form');
+              form.querySelector('[name=confirmed]')?.remove();
+              form.submit();
+            }"""
+        )

@@ -12,7 +12,7 @@ from tests.approvals.attacks import parked_at
 from tests.approvals.authenticator import KeyFile, Passkey
 from tests.approvals.enrolled import ask, enrol, revoke, season
 from tests.approvals.test_pace import in_a_hurry
-from tests.browser.scenes import EVERYTHING, Scene, send, visiting
+from tests.browser.scenes import EVERYTHING, Scene, post_bare, send, visiting
 from tests.harness import World
 from tests.pages.test_audit import enter
 from tests.pages.test_inbox import set_gates
@@ -102,6 +102,8 @@ def in_haste(world: World, page: Page) -> Iterator[str]:
     gate, _ = in_a_hurry(world)
     page.goto("/pace/")
     yield "looked at"
+    old = page.context.new_page()
+    old.goto("/pace/")
     send(page, f"/gates/{gate.id}/", "Approve", reason="The invoice fits.")
     send(page, "", "Approve")
     yield "too fast"
@@ -109,6 +111,10 @@ def in_haste(world: World, page: Page) -> Iterator[str]:
     yield "gone on"
     page.goto("/pace/")
     yield "after the recap"
+    page.evaluate("html => { document.querySelector('main').innerHTML = html }",
+                  old.locator("main").inner_html())  # fmt: skip
+    post_bare(page)
+    yield "nothing to look over"
 
 
 def keys(world: World, page: Page) -> Iterator[str]:

@@ -20,7 +20,7 @@ from tests.approvals.glasses import (
     verified,
 )
 from tests.approvals.proposals import agree, an_admin, frozen, keep, propose_member, thawed
-from tests.browser.scenes import EVERYTHING, Scene, send, visiting
+from tests.browser.scenes import EVERYTHING, Scene, post_bare, send, visiting
 from tests.harness import World
 from tests.pages.test_policies import FAULTY, STRICTER
 
@@ -90,11 +90,15 @@ def glasses(world: World, page: Page) -> Iterator[str]:
     keyed(world.erin)
     page.goto("/breakglass/open/")
     yield "fresh"
+    post_bare(page)
+    yield "unsigned"
     glass = opened(world)
     page.goto("/breakglass/")
     yield "waits"
     page.goto(f"/breakglass/{glass.pk}/confirm/")
     yield "to confirm"
+    post_bare(page)
+    yield "to confirm, unsigned"
     confirmed_by(glass, world.erin)
     page.goto("/breakglass/")
     yield "verified"
@@ -145,6 +149,8 @@ def delegations(world: World, page: Page) -> Iterator[str]:
     page.get_by_role("link", name="Revoke").first.click()
     page.wait_for_load_state()
     yield "to revoke"
+    post_bare(page)
+    yield "asked once more"
     send(page, "", "Revoke it")
     yield "revoked"
 
@@ -202,7 +208,8 @@ def channels(world: World, page: Page) -> Iterator[str]:
     yield "refused"
     for box in page.locator("[name=kinds]").all():
         box.check()
-    send(page, "", "Add the channel", name="Finance", url="json://localhost:9/hook")
+    known = {"name": "Finance", "way": "message", "url": "json://localhost:9/hook"}
+    send(page, "", "Add the channel", **known)
     yield "one"
     with page.expect_navigation():
         page.get_by_role("button", name="Send a test notice").click()
