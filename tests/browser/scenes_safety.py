@@ -213,7 +213,7 @@ def channels(world: World, page: Page) -> Iterator[str]:
     yield "one"
     with page.expect_navigation():
         page.get_by_role("button", name="Send a test notice").click()
-    world.settle()
+    told.tell(world)
     page.reload()
     yield "tested"
     with page.expect_navigation():
