@@ -41,7 +41,7 @@ def _check_value(reference: str, value: str) -> None:
         raise InvalidSecret(
             f"The value of {reference} has fewer than {MIN_VALUE_CHARACTERS} characters: too "
             "short to be kept out of logs and results. What is that short is no secret, and "
-            "belongs into the arguments of the tool."
+            "belongs in the arguments of the tool."
         )
     if len(value) > MAX_VALUE_CHARACTERS:
         raise InvalidSecret(

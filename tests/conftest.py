@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(lambda: shutil.rmtree(home, ignore_errors=True))
     SERVERS = real.start(home)
     config.add_cleanup(SERVERS.stop)
-    os.environ["PLACET_HOME"] = str(home)
+    config.add_cleanup(set_up(SERVERS))
+
+
+def set_up(servers: real.Servers) -> Callable[[], None]:
+    """This process as the owner, with these servers; gives what closes its connections."""
+    os.environ["PLACET_HOME"] = str(servers.home)
     os.environ["PLACET_PROCESS"] = "owner"
     os.environ["PLACET_WORKFLOWS"] = "tests.zoo"
     os.environ["PLACET_CLAIM_SECONDS"] = "3"
@@ -53,8 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
     call_command("migrate", verbosity=0, interactive=False)
     from tests import harness
 
-    harness.prepare(SERVERS)
-    config.add_cleanup(harness.close_connections)
+    harness.prepare(servers)
+    return harness.close_connections
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

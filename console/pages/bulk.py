@@ -29,7 +29,7 @@ class FilterForm(forms.Form):
 
     workflow = forms.ChoiceField(label="Workflow", required=False)
     status = forms.ChoiceField(
-        label="Status", required=False, choices=[("", "Any that has not ended"), *UNENDED]
+        label="Status", required=False, choices=[("", "Not ended"), *UNENDED]
     )
     requested_by = forms.CharField(label="Requester", required=False, max_length=150)
     waiting_for = forms.CharField(label="Waits for", required=False, max_length=255)

@@ -30,6 +30,7 @@ SHOWN = 50
 class VoiceForm(forms.Form):
     """What somebody says of the change whose digest they saw."""
 
+    why_needed = "Say why you refuse it: its proposer reads this."
     verdict = forms.ChoiceField(choices=ChangeVoice.Verdict.choices)
     digest = forms.RegexField(r"\A[0-9a-f]{64}\Z", widget=forms.HiddenInput)
     reason = forms.CharField(
@@ -42,7 +43,7 @@ class VoiceForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         if cleaned.get("verdict") == ChangeVoice.Verdict.REFUSE and not cleaned.get("reason"):
-            self.add_error("reason", "Say why you refuse it: its proposer reads this.")
+            self.add_error("reason", self.why_needed)
         return cleaned
 
 
@@ -89,6 +90,8 @@ def say(request: HttpRequest, id: UUID) -> HttpResponse:
     if person.pk != found.proposed_by_id:
         safeguards.access_change(person, id, right="changes.decide")
     form = VoiceForm(request.POST)
+    if person.pk == found.proposed_by_id:
+        form.why_needed = "Say why you take it back: others read this."
     if form.is_valid():
         try:
             safeguards.say(person, found.pk, **form.cleaned_data, request=request)

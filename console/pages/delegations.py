@@ -48,6 +48,8 @@ class DelegationForm(ReasonForm):
                 attrs={"class": "input", "type": "datetime-local"}, format="%Y-%m-%dT%H:%M"
             )
         cast(forms.ChoiceField, self.fields["to"]).choices = [(one, one) for one in people]
+        if not people:
+            self.fields["to"].help_text = "Nobody else here is a reviewer; an admin can make one."
         cast(forms.ChoiceField, self.fields["group"]).choices = [
             ("", "All of mine"),
             *((one, one) for one in groups),
@@ -96,7 +98,7 @@ def new(request: HttpRequest) -> HttpResponse:
         except ApprovalsError as refusal:
             form.add_error(None, f"Nothing was delegated. {refusal}")
         else:
-            messages.success(request, f"{given['to'].username} decides for you then.")
+            messages.success(request, f"{given['to'].username} decides for you in that time.")
             return redirect("delegations")
     return ask(request, _delegating(), form)
 

@@ -45,7 +45,7 @@ def payment_state(gate: Gate) -> str:
 def outcome_words(gate: Gate, amount: str) -> str:
     """What became of a closed gate's payment or call, in a sentence; where it was made, the
     receipt has a line of its own. `amount` is empty where the gate pays nothing."""
-    reason = (gate.step.error or {}).get("message", "")
+    reason = words.sentence((gate.step.error or {}).get("message", ""))
     what = f"The payment of {amount}" if amount else f"The call of {gate.tool}"
     whether = f"{amount} was paid" if amount else f"{gate.tool} was carried out"
     nothing = "Nothing was paid." if amount else "Nothing was done."
@@ -132,7 +132,7 @@ def unpaid_words(gate: Gate) -> tuple[str, str]:
     state = payment_state(gate)
     is_known = state in ("unpaid", "undone")
     title = words.PAYMENT_STATES[state].word if is_known else "Approved, and given up in doubt"
-    reason = (gate.step.error or {}).get("message", "")
+    reason = words.sentence((gate.step.error or {}).get("message", ""))
     return title, f"{what_is_asked(gate)}. {reason}"
 
 

@@ -96,7 +96,7 @@ def standing_of(gate: Gate, person: User, decisions: list[Decision], left: int) 
     if mine.verdict != Decision.Verdict.APPROVE:
         said = VOTED[Decision.Verdict(mine.verdict)]
         return {"standing": said, "why_not": "The request is being closed."}
-    enough = "Enough have approved: it is being cleared."
+    enough = "Enough have approved: the gatekeeper clears it next."
     if gate.clears_at:
         enough = "Enough have approved: it is cleared once it has cooled off."
     more = _wanted(left, gate) if left else enough
@@ -136,7 +136,18 @@ def who_words(gate: Gate) -> str:
         return "nobody has to consent; the policy allows it."
     parts = [f"{words.people(one['count'])} {among(one)}" for one in gate.thresholds]
     joined = (" or " if consent["mode"] == "any" else " and ").join(parts)
-    return f"{joined} must approve. Whoever asked for it does not count."
+    return f"{joined} must approve{_later(consent)}. Whoever asked for it does not count."
+
+
+def _later(consent: dict[str, Any]) -> str:
+    """Which groups are asked as well, once those who were asked first have taken too long."""
+    escalation = consent.get("escalation")
+    if not escalation:
+        return ""
+    groups = escalation["groups"]
+    noun = "group" if len(groups) == 1 else "groups"
+    after = words.span(timedelta(seconds=escalation["after_seconds"]))
+    return f"; after {after} the {noun} {' and '.join(groups)} may as well"
 
 
 def _left(gate: Gate, voices: list[quorum.Voice]) -> int:

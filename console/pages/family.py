@@ -66,6 +66,7 @@ def waits_of(run: Run, steps: Sequence[Step], relatives: Relatives) -> list[Wait
         waits = [Wait(text=f"{unended} of the {relatives.total} runs that it started")]
     waits += [_wait(run, step) for step in found[:SHOWN_WAITS]]
     is_said = len(waits) == 1 and not waits[0].address and waits[0].until is None
+    is_said = is_said and not any(step.held_because for step in found)
     return [] if is_said and not children else waits
 
 
@@ -81,7 +82,9 @@ def _wait(run: Run, step: Step) -> Wait:
             text=f"A person to say how {step.name} goes on", address=settle, action="Say it"
         )
     if step.status == Step.Status.HELD:
-        return Wait(text=f"Leave for {step.name} (step {number})", until=None)
+        # Where no rule covers it nobody is asked, and only these words say so.
+        because = f". {step.held_because}" if step.held_because else ""
+        return Wait(text=f"Consent to {step.name} (step {number}){because}")
     return _wait_of_kind(run, step, number)
 
 

@@ -26,7 +26,7 @@ from console.pages.history import told_of
 from console.pages.inbox import find_open, find_requests, further, tabs_of
 from console.pages.pace import too_fast
 from console.pages.paging import first_page, next_page
-from console.pages.passkeys import sign_context, signed_of
+from console.pages.passkeys import behalf_of, sign_context, signed_of
 from console.pages.requests import next_for
 from console.pages.views import read_asked
 
@@ -121,13 +121,15 @@ def show(
     **more: Any,
 ) -> HttpResponse:
     """The whole page of a gate, with what was typed in its forms, if anything was."""
-    facts = facts_of(gate, person_of(request))
+    person = person_of(request)
+    facts = facts_of(gate, person)
     context = {
         "gate": gate,
         "facts": facts,
         "form": form or DecisionForm(initial={"digest": facts["digest"]}),
         "told": told_of(history_of(gate)),
         "why_frozen": why_frozen(gate) if gate.status == Gate.Status.OPEN else "",
+        "behalf_of": lambda: behalf_of(gate, person),  # asked for where there is a form
         **more,
     }
     return render(request, "approvals/gate.html", context, status=status)

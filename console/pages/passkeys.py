@@ -63,12 +63,19 @@ def usable_keys(person: User, tier: str) -> list[dict[str, str]]:
     ]
 
 
+def behalf_of(gate: Gate, person: User) -> str:
+    """Who is decided for here, where the gate asks somebody who lets this person decide."""
+    principal = eligibility.principal_of(gate, person)
+    return "" if principal is None else User.objects.get(pk=principal).username
+
+
 def sign_context(request: HttpRequest, gate: Gate, person: User) -> dict[str, Any]:
     """What the confirm page needs, to have an approval of this gate signed."""
     tier = signing.tier_of(gate)
     return keys_context(request, person, tier) | {
         "needs_key": signing.needs_key(tier, "approve"),
         "behalf": eligibility.principal_of(gate, person) or "",
+        "behalf_of": behalf_of(gate, person),
         "typed": typed.wanted(envelope_of(gate)) if tier in typed.TIERS else "",
     }
 

@@ -109,10 +109,13 @@ def _tools_wanting_secrets() -> list[tuple[str, str]]:
 
 
 def _wanted(tools: list[tuple[str, str]], found: list[Secret]) -> list[str]:
-    """What is still missing before each tool can run, in words."""
+    """What is still missing before each tool can run, in words. A path with a part to be filled
+    in, such as a channel, is written where that is made, and missing nowhere."""
     by_path = {secret.path: secret for secret in found}
     said = []
     for tool, path in tools:
+        if "{" in path:
+            continue
         secret = by_path.get(path)
         if secret is None or not secret.version:
             said.append(f"{tool} needs the secret {path}, which is not written.")

@@ -93,9 +93,9 @@ KEY_STATES = {
     "revoked": State(word="Revoked", icon="stop", tone="calm"),
 }
 OVERLAPS = {
-    "skip": "The new run is left out, and the tick says so.",
-    "queue": "The new run waits until the old one has ended.",
-    "cancel": "The old run is asked to cancel, then the new one starts.",
+    "skip": "The new run is left out.",
+    "queue": "The new run waits for the old one.",
+    "cancel": "The old run is cancelled first.",
     "allow": "Both run side by side.",
 }
 CHANGE_STATES = {
@@ -340,6 +340,13 @@ def span(length: timedelta) -> str:
     days, hours = divmod(hours, 24)
     noun = "day" if days == 1 else "days"
     return f"{days} {noun} {hours} h" if hours else f"{days} {noun}"
+
+
+def sentence(said: str) -> str:
+    """What a tool or a provider said, as a sentence among others: it begins and ends as one."""
+    if not said:
+        return ""
+    return said[0].upper() + said[1:] + ("" if said[-1] in ".!?" else ".")
 
 
 def is_hidden(character: str) -> bool:

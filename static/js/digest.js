@@ -1,6 +1,12 @@
 // The reviewer's own browser computes the digest of the bytes on the page. It proves that the
 // digest shown belongs to the arguments shown, not that the server is honest.
 
+// What is not what its digest says is not approved here; a denial goes through.
+function stop() {
+  document.querySelector("[data-digest-stop]")?.removeAttribute("hidden");
+  document.querySelector(".decision [name=verdict][value=approve]")?.setAttribute("disabled", "");
+}
+
 async function check() {
   const envelope = document.querySelector("[data-envelope]");
   const digest = document.querySelector("[data-digest]");
@@ -13,6 +19,7 @@ async function check() {
   const isSame = found === digest.textContent.trim();
   document.querySelector("[data-digest-checked]").hidden = !isSame;
   document.querySelector("[data-digest-differs]").hidden = isSame;
+  if (!isSame) stop();
 }
 
 check();

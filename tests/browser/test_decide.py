@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from approvals.models import Decision
 from runs.models import Run
@@ -34,6 +34,30 @@ def test_bob_decides_within_a_minute_of_signing_in(world: World, console: Consol
 
     assert time.monotonic() - begin < 60
     assert [entry["amount_minor"] for entry in ledger("paid")] == [9870]
+
+
+def test_a_page_whose_facts_are_not_those_of_its_digest_approves_nothing(
+    world: World, console: Console
+) -> None:
+    gate = world.gates(world.park_at_gates(9870))[0]
+    page = console.open("bob")
+    stop = page.get_by_text("The facts on this page are not those of its digest")
+    approve = page.get_by_role("button", name="Approve")
+    page.goto(f"/gates/{gate.id}/")
+    expect(page.get_by_text("Checked by your browser")).to_be_visible()
+    expect(stop).to_be_hidden()
+    expect(approve).to_be_enabled()
+
+    def serve(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, body=response.text().replace("9870", "100"))
+
+    page.route(f"**/gates/{gate.id}/", serve)
+    page.goto(f"/gates/{gate.id}/")
+    expect(stop).to_be_visible()
+    expect(approve).to_be_disabled()
+    expect(page.get_by_role("button", name="Deny")).to_be_enabled()
+    console.faults.clear()  # Chromium lets a page that a test serves open no socket.
 
 
 def test_a_denial_asks_for_the_reason_and_then_is_done(world: World, console: Console) -> None:

@@ -301,6 +301,33 @@ def pace(world: World, page: Page) -> Iterator[str]:
     yield from visiting(page, "/pace/")
 
 
+def batches(world: World, page: Page) -> Iterator[str]:
+    """Requests that are reviewed and denied at once, and what became of them."""
+    world.park_at_gates(9870, 4200)
+    page.goto("/inbox/")
+    for tick in page.locator("[data-select]").all():
+        tick.check()
+    page.get_by_role("button", name="Review selected").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Decide 2 requests at once")
+    yield "/batches/, to review"
+    page.get_by_role("button", name="Deny 2").click()
+    expect(page.get_by_text("Say why you deny them")).to_be_visible()
+    yield "/batches/, refused"
+    page.get_by_label("Reason").fill("Copies.")
+    page.get_by_role("button", name="Deny 2").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("You denied 2 of 2 requests")
+    yield "/batches/{id}/"
+
+
+def vouching(world: World, page: Page) -> Iterator[str]:
+    visitors.make_safeguards(world)
+    key = visitors.safeguards_of(world.tenant)["key"][0]
+    yield from visiting(page, "/keys/", f"/keys/{key}/vouch/")
+    page.get_by_role("button", name="Propose it").click()
+    expect(page.get_by_text("Say why")).to_be_visible()
+    yield "its refused form"
+
+
 SCENES: dict[str, tuple[str, Scene]] = {
     "what is empty": (
         "bob",
@@ -340,6 +367,8 @@ SCENES: dict[str, tuple[str, Scene]] = {
     "channels": ("erin", notices("/settings/notices/")),
     "second looks": ("dave", looks),
     "pace": ("bob", pace),
+    "batches": ("bob", batches),
+    "vouching": ("erin", vouching),
 }  # fmt: skip
 
 

@@ -56,7 +56,9 @@ def test_it_says_the_address_and_how_to_sign_in(placet: Placet) -> None:
 
 def test_each_line_carries_its_origin_without_colour_in_a_file(placet: Placet) -> None:
     for origin in ("placet", "bank", "web", "worker", "gatekeeper", "executor"):
-        assert re.search(rf"^{origin:<10} \| ", placet.output, re.MULTILINE), origin
+        # Each says that it is ready in its own time.
+        line = re.compile(rf"^{origin:<10} \| ", re.MULTILINE)
+        placet.wait_for(lambda line=line: bool(line.search(placet.output)))
     assert "\x1b" not in placet.output
 
 

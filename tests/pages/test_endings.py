@@ -43,7 +43,7 @@ def test_a_payment_that_was_approved_and_not_made_is_red_and_says_why(
     assert error is not None
     assert receipts(page) == ["receipt-bad"]
     assert words_of(page) == (
-        f"The payment of €98.70 was approved, but not made. {error['message']}"
+        f"The payment of €98.70 was approved, but not made. {error['message'].capitalize()}."
     )
     assert "Approved but not paid" in page.text
     assert "It ended, but not every step went well: 1 failed." in (
@@ -51,7 +51,7 @@ def test_a_payment_that_was_approved_and_not_made_is_red_and_says_why(
     )
     home = Page(bob.get("/"))
     assert "Approved but not paid" in home.text
-    assert f"€98.70 to {gate.payee}. {error['message']}" in home.text
+    assert f"€98.70 to {gate.payee}. The account is closed." in home.text
     assert f"/gates/{gate.id}/" in [a.attributes["href"] for a in home.all("a")]
     assert "Approved but not paid" in Page(bob.get("/inbox/", view="decided")).text
     assert "Approved but not paid" in Page(bob.get("/inbox/", view="closed")).text

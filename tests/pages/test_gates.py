@@ -7,6 +7,8 @@ from typing import Any
 from approvals.models import Decision, Gate, Viewing
 from console.models import AuditEntry
 from console.roles import set_roles
+from tests.approvals.proposals import frozen
+from tests.approvals.test_delegations import delegated
 from tests.approvals.test_thresholds import rule
 from tests.harness import World, as_role
 from tests.pages import visitors
@@ -145,6 +147,40 @@ def test_who_is_not_asked_is_told_so(world: World, gate: Gate) -> None:
     answer = decide(mallory, gate, "approve", step="confirmed")
     assert answer.status_code == 409
     assert not Decision.objects.exists()
+
+
+def test_who_decides_for_another_is_told_for_whom_before_and_as_they_confirm(
+    world: World, gate: Gate
+) -> None:
+    mallory = visitors.visit_as(world.mallory)
+    delegated(world)
+    assert "You decide on behalf of bob." in Page(mallory.get(f"/gates/{gate.id}/")).text
+    review = Page(decide(mallory, gate, "approve")).text
+    assert "You are about to approve on behalf of bob:" in review
+    carol = visitors.visit_as(world.carol)
+    assert "on behalf of" not in Page(carol.get(f"/gates/{gate.id}/")).text
+    assert "on behalf of" not in Page(decide(carol, gate, "approve")).text
+
+
+def test_the_page_says_whom_the_policy_asks_later(world: World, bob: Visitor) -> None:
+    world.join("directors", world.mallory)
+    consent = {"group": "payments", "escalation": {"after_seconds": 600, "groups": ["directors"]}}
+    world.publish({"name": "Late", "when": {"tools": ["pay"]}, "then": {"consent": consent}})
+    (gate,) = world.gates(world.park_at_gates(100))
+    said = "must approve; after 10 min the group directors may as well. Whoever asked for it"
+    assert said in Page(bob.get(f"/gates/{gate.id}/")).text
+
+
+def test_who_has_approved_what_is_frozen_is_told_that_it_is_held(
+    world: World, bob: Visitor, gate: Gate
+) -> None:
+    frozen(world, "tool", "pay", by=world.carol)
+    path = f"/gates/{gate.id}/"
+    assert "You can decide; if you approve, it is held" in Page(bob.get(path)).text
+    world.decide(gate, world.bob)
+    text = Page(bob.get(path)).text
+    assert "Whatever is approved, it is held until two admins have thawed it." in text
+    assert "You can decide" not in text and "being cleared" not in text
 
 
 def test_a_closed_gate_is_its_own_receipt(world: World, bob: Visitor, gate: Gate) -> None:

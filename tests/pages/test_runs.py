@@ -141,6 +141,17 @@ def test_a_run_that_has_ended_is_not_cancelled(world: World, alice: Visitor) -> 
     assert "Cancel the run" not in page.texts("button")
 
 
+def test_the_page_of_a_run_says_why_a_step_is_held_that_no_rule_covers(
+    world: World, alice: Visitor
+) -> None:
+    run = world.start("paying", amounts=[100], currency="SEK")
+    world.settle()
+    page = Page(alice.get(f"/runs/{run.id}/"))
+    said = "No rule of the policy covers pay of 1.00 SEK, so nobody may clear it."
+    assert f"Consent to pay (step 2). {said}" in page.texts("li")
+    assert said in page.texts("dd")
+
+
 def test_home_says_what_is_stuck(world: World, alice: Visitor) -> None:
     world.start("refusing")
     world.start("paying", amounts=[100], currency="SEK")

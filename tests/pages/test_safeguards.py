@@ -207,10 +207,13 @@ def test_a_refusal_needs_a_reason_and_the_proposer_takes_back(world: World) -> N
     change = Change.objects.get()
     page = agree(visit_as(frank), change, verdict="refuse")
     assert "Say why you refuse it: its proposer reads this." in page.text
+    page = agree(visit_as(world.erin), change, verdict="refuse")
+    assert "Say why you take it back: others read this." in page.text
     page = agree(visit_as(world.erin), change, verdict="refuse", reason="A mistake.")
     assert "You took it back." in page.text
     the_gatekeeper_looks()
-    assert "Withdrawn" in Page(visit_as(frank).get(f"/changes/{change.pk}/")).text
+    shown = Page(visit_as(frank).get(f"/changes/{change.pk}/")).text
+    assert shown.count("Withdrawn") == 2 and "Refused" not in shown
     page = agree(visit_as(frank), change)
     assert "Nothing was recorded. This change is withdrawn; nothing is left to say." in page.text
 

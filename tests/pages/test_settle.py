@@ -212,6 +212,19 @@ def test_who_requested_is_told_who_may(world: World, alice: Visitor, step: Step)
     assert not Settlement.objects.exists()
 
 
+def test_what_is_in_force_for_everybody_is_said_here_once_and_whole(
+    world: World, alice: Visitor, step: Step
+) -> None:
+    assert not [e for e in Page(alice.get(address(step))).elements if e.attributes.get("role")
+                == "region"]  # fmt: skip
+    frozen(world, "tool", "launch")
+    shown = alice.get(address(step))
+    banners = [e for e in Page(shown).elements if e.attributes.get("role") == "region"]
+    assert [" ".join(e.text.split()) for e in banners] == [
+        "The tool launch is frozen. Something is wrong.Freezes"
+    ]
+
+
 def test_who_is_no_operator_is_told_who_may(world: World, step: Step) -> None:
     dave = visit_as(world.dave)
     shown = dave.get(address(step))
