@@ -338,6 +338,27 @@ def test_without_a_signature_the_page_keeps_what_was_typed_and_leads_to_the_keys
     assert "/keys/" in [e.attributes["href"] for e in page.all("a")]
 
 
+def test_an_admin_who_broke_the_glass_decides_while_it_is_open(world: World, gate: Gate) -> None:
+    erin = visit_as(world.erin)
+
+    def approve() -> Any:
+        form = {"verdict": "approve", "step": "confirmed", "digest": bytes(gate.digest).hex()}
+        return erin.post(f"/gates/{gate.pk}/decide/", **form)
+
+    glass = break_glass(world)
+    confirm(glass, world.erin)
+    assert approve().status_code == 403
+    verified()
+    assert "The glass is broken" in Page(erin.get(f"/gates/{gate.pk}/")).text
+    assert "Approve" in Page(erin.get(f"/gates/{gate.pk}/")).texts("button")
+    assert approve().status_code == 302
+    world.settle()
+    assert Gate.objects.get(pk=gate.pk).status == "approved"
+
+    let_time_pass(31)
+    assert approve().status_code == 403
+
+
 def test_a_glass_whose_signatures_do_not_hold_is_shown_as_whole(world: World) -> None:
     glass = break_glass(world)
     assert confirm(glass, world.erin).status_code == 302
