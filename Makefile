@@ -33,9 +33,9 @@ help: ## What can be made
 up: $(RUN) ## Install and start everything (PLACET_PORT, PLACET_HOME, PLACET_DEMO=0)
 	@exec $(BIN)/python manage.py up
 
-# Three at once, for much of it waits; each with servers of its own and a file at a time; see tests/conftest.py for the order.
+# Two at once, each with servers of its own and a file at a time; see tests/conftest.py for the order.
 test: $(DEV) browser lint ## All checks and the whole suite, browser included
-	@exec $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder tests
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 bench: $(DEV) ## Measure steps, parked runs and gates beside the floor; 15 minutes of a quiet machine
 	@$(BIN)/python -m tests.bench.steps

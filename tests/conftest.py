@@ -23,7 +23,7 @@ settings.load_profile("untimed")
 
 SERVERS: real.Servers | None = None
 LONGEST = ("crash", "proof", "embedded", "storm", "concurrency", "browser", "pages")
-"""Where the longest files are: they come first, so that all workers end at about the same time."""
+"""Where the longest files are: they come first, so that two workers end at about the same time."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
