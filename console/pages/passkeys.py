@@ -63,10 +63,10 @@ def usable_keys(person: User, tier: str) -> list[dict[str, str]]:
     ]
 
 
-def behalf_of(gate: Gate, person: User) -> str:
+def behalf_of(gate: Gate, person: User) -> User | None:
     """Who is decided for here, where the gate asks somebody who lets this person decide."""
     principal = eligibility.principal_of(gate, person)
-    return "" if principal is None else User.objects.get(pk=principal).username
+    return None if principal is None else User.objects.get(pk=principal)
 
 
 def sign_context(request: HttpRequest, gate: Gate, person: User) -> dict[str, Any]:
@@ -74,7 +74,6 @@ def sign_context(request: HttpRequest, gate: Gate, person: User) -> dict[str, An
     tier = signing.tier_of(gate)
     return keys_context(request, person, tier) | {
         "needs_key": signing.needs_key(tier, "approve"),
-        "behalf": eligibility.principal_of(gate, person) or "",
         "behalf_of": behalf_of(gate, person),
         "typed": typed.wanted(envelope_of(gate)) if tier in typed.TIERS else "",
     }
