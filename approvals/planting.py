@@ -22,6 +22,7 @@ from django.db.models import QuerySet
 from approvals import asking, gates, limits, policies
 from approvals.models import Canary, Gate
 from approvals.rules.evaluate import Kind
+from approvals.sweeping import handled
 from runs import canonical, transitions
 from runs.limits import MAX_AMOUNT_MINOR
 from runs.models import Settlement, Step
@@ -79,19 +80,13 @@ class Planting:
 
 
 def _end(step_id: UUID) -> bool:
-    try:
-        return gates.keep(step_id)
-    except Exception:
-        logger.exception("The canary of step %s could not be ended; it stays open.", step_id)
-        return False
+    failed = "The canary of step %s could not be ended; it stays open."
+    return handled(gates.keep, step_id, failed)
 
 
 def _plant(tenant: str) -> bool:
-    try:
-        return plant(tenant) is not None
-    except Exception:
-        logger.exception("No canary could be planted in %s.", tenant)
-        return False
+    failed = "No canary could be planted in %s."
+    return handled(lambda one: plant(one) is not None, tenant, failed)
 
 
 def chance(per_week: int, seconds: float) -> float:

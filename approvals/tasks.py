@@ -10,6 +10,7 @@ from celery import shared_task
 from django.db import connection
 
 from approvals import gates, glasskeys, limits, notices, registry
+from approvals.sweeping import handled
 from runs import transitions
 
 logger = logging.getLogger(__name__)
@@ -106,17 +107,15 @@ def _keep(step_id: UUID) -> bool:
 
 
 def _verify(glass_id: UUID) -> bool:
-    try:
-        return glasskeys.keep(glass_id)
-    except Exception:
-        logger.exception("The glass %s could not be verified; it stays whole.", glass_id)
-        return False
+    failed = "The glass %s could not be verified; it stays whole."
+    return handled(glasskeys.keep, glass_id, failed)
 
 
 def _register(request_id: UUID) -> bool:
-    try:
-        registry.register_key(request_id)
-    except Exception:
-        logger.exception("The key request %s could not be handled; it stays as it is.", request_id)
-        return False
+    failed = "The key request %s could not be handled; it stays as it is."
+    return handled(_registered, request_id, failed)
+
+
+def _registered(request_id: UUID) -> bool:
+    registry.register_key(request_id)
     return True
