@@ -11,7 +11,7 @@ from django.db import connection
 
 from approvals import gates, glasskeys, limits, notices, registry
 from approvals.sweeping import handled
-from runs import transitions
+from runs import dispatch, transitions
 
 logger = logging.getLogger(__name__)
 
@@ -57,8 +57,9 @@ sweep_notices = notices.sweep
 def keep(id: str) -> None:
     """What a hint names: a step to be looked at, a glass whose signatures are to be verified, or
     a key that somebody wants enrolled."""
-    if not gates.keep(UUID(id)) and not glasskeys.keep(UUID(id)):
-        registry.register_key(UUID(id))
+    for hinted in dispatch.following("gates", UUID(id)):
+        if hinted is not None and not gates.keep(hinted) and not glasskeys.keep(hinted):
+            registry.register_key(hinted)
 
 
 def sweep_due_gates() -> int:

@@ -21,9 +21,9 @@ from celery.worker import state
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
 from django.conf import settings
-from django.db import close_old_connections
 
-from console.hints import TASKS, HintTask
+from console import listening
+from console.hints import QUEUES, TASKS, HintTask
 
 logger = logging.getLogger(__name__)
 
@@ -78,14 +78,20 @@ _sweepers: list[Any] = []
 def send_hint(queue: str, id: UUID) -> None:
     """Sends a hint. While the broker is away it is not tried again for a moment, so that
     nobody waits for it: the sweep finds the work."""
-    global _broken_until, _sent
+    global _broken_until
     if time.monotonic() < _broken_until:
         return
     try:
-        app.send_task(TASKS[queue], args=[str(id)], queue=queue, retry=False, ignore_result=True)
+        if not listening.tell(queue, id):
+            _send_message(queue, id)
     except Exception:
         _broken_until = time.monotonic() + BREAK_SECONDS
         raise
+
+
+def _send_message(queue: str, id: UUID) -> None:
+    global _sent
+    app.send_task(TASKS[queue], args=[str(id)], queue=queue, retry=False, ignore_result=True)
     _sent += 1
 
 
@@ -96,9 +102,7 @@ def keep_logging(**_: Any) -> None:
 
 @celery.signals.task_prerun.connect
 def look_at_database(**_: Any) -> None:
-    """Lets go of a connection that failed before; one that the server dropped meanwhile is found
-    by the health check of the first statement."""
-    close_old_connections()
+    listening.look_at_database()
 
 
 @celery.signals.worker_ready.connect
@@ -109,6 +113,7 @@ def start_sweepers(sender: Any = None, **_: Any) -> None:
     from runs.sweeper import Sweeper
 
     name, sweeps = sweeps_of(settings.PLACET_PROCESS)
+    sweeps.append(heard(let_children_listen))
     _sweepers.append(Sweeper(name, sweeps))
     for sweeper in _sweepers:
         sweeper.start()
@@ -148,8 +153,20 @@ def sweeps_of(process: str) -> tuple[str, list[Any]]:
     return process, []
 
 
+def let_children_listen() -> int:
+    """Sends a message for each child that has none: with it, the child begins to listen."""
+    queue = QUEUES.get(settings.PLACET_PROCESS)
+    if queue is None or not listening.is_possible() or time.monotonic() < _broken_until:
+        return 0
+    idle = _children - len(state.reserved_requests)
+    for _ in range(idle):
+        _send_message(queue, listening.NOBODY)
+    return max(idle, 0)
+
+
 @celery.signals.worker_shutting_down.connect
 def stop_sweepers(**_: Any) -> None:
+    listening.end()
     for sweeper in _sweepers:
         sweeper.stop()
 
@@ -163,7 +180,7 @@ def heard(sweep: Any) -> Any:
     hearing = Hearing()
 
     def watched() -> int:
-        if len(state.active_requests) >= _children:
+        if not listening.is_possible() and len(state.active_requests) >= _children:
             # Whoever is free next goes on with whatever is ready; hints would only pile up.
             return 0
         found = int(sweep())

@@ -12,7 +12,7 @@ from django.db.models.signals import post_migrate
 def compose() -> None:
     """Called once, when the console is ready. Plugs in what this process may have, only."""
     from approvals.decisions import seal_settlement
-    from console import audit, celery, roles, tracing
+    from console import audit, celery, listening, roles, tracing
     from console.live.publish import publish
     from runs import dispatch, registry, settlements
 
@@ -22,6 +22,7 @@ def compose() -> None:
     post_migrate.connect(prepare_database, sender=apps.get_app_config("console"))
     dispatch.plug(celery.send_hint)
     dispatch.plug_live(publish)
+    dispatch.plug_listener(listening.following)
     if settings.PLACET_PROCESS in ("worker", "executor"):
         registry.discover()
     if settings.PLACET_PROCESS == "executor":

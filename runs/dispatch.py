@@ -7,7 +7,7 @@ and never fails the caller: the sweeps find the work anyway.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal
 from uuid import UUID
 
@@ -16,10 +16,12 @@ from django.db import DEFAULT_DB_ALIAS, connections, transaction
 Queue = Literal["runs", "effects", "gates"]
 Sender = Callable[[Queue, UUID], None]
 Publisher = Callable[[str, str, UUID, int], None]
+Listener = Callable[[Queue, UUID], Iterable[UUID | None]]
 
 logger = logging.getLogger(__name__)
 _sender: Sender | None = None
 _publisher: Publisher | None = None
+_listener: Listener | None = None
 
 
 def plug(sender: Sender | None) -> None:
@@ -32,6 +34,18 @@ def plug_live(publisher: Publisher | None) -> None:
     """Names the function that tells open pages; it must not block."""
     global _publisher
     _publisher = publisher
+
+
+def plug_listener(listener: Listener | None) -> None:
+    """Names the function that goes on listening for hints once one has come."""
+    global _listener
+    _listener = listener
+
+
+def following(queue: Queue, first: UUID) -> Iterable[UUID | None]:
+    """A hint and those that follow it, for whoever works them off one after the other; None for
+    hints that may have been missed."""
+    return [first] if _listener is None else _listener(queue, first)
 
 
 def hint(queue: Queue, id: UUID) -> None:

@@ -1,4 +1,5 @@
-"""Celery's side of the engine. A message is a hint that carries an id, nothing else."""
+"""Celery's side of the engine. A message is a hint that carries an id, nothing else; whoever has
+worked it off may listen for more (`dispatch.following`)."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from runs import effects, limits, worker
+from runs import dispatch, effects, limits, worker
 
 EXECUTE_SECONDS = limits.MAX_TIMEOUT_SECONDS + limits.SLICE_SECONDS + 60
 """Celery's own limit, above the longest attempt: each attempt has a limit of its own."""
@@ -14,10 +15,13 @@ EXECUTE_SECONDS = limits.MAX_TIMEOUT_SECONDS + limits.SLICE_SECONDS + 60
 
 @shared_task(name="runs.advance", ignore_result=True)
 def advance(run_id: str) -> None:
-    worker.drain(UUID(run_id))
+    for hinted in dispatch.following("runs", UUID(run_id)):
+        worker.drain(hinted)
 
 
 @shared_task(name="runs.execute", ignore_result=True, time_limit=EXECUTE_SECONDS)
 def execute(step_id: str) -> None:
-    effects.settle(UUID(step_id))
-    effects.drain(UUID(step_id))
+    for hinted in dispatch.following("effects", UUID(step_id)):
+        if hinted is not None:
+            effects.settle(hinted)
+        effects.drain(hinted)

@@ -32,7 +32,7 @@ PACKAGES = {
     "kombu": (),
     "hvac": ("credentials/vault.py",),
     "channels": ("console/asgi.py", "console/origins.py", "console/live/*"),
-    "redis": ("console/live/*", "console/embedded/*"),
+    "redis": ("console/live/*", "console/embedded/*", "console/listening.py"),
     "ninja": ("console/api/*",),
     "allauth": ("console/accounts.py", "console/urls.py"),
     "rfc8785": ("runs/canonical.py",),

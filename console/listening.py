@@ -1,0 +1,140 @@
+"""Hints past Celery: a child with nothing to do listens at Valkey itself for the next one.
+
+A message of Celery's is carried by two processes and takes 4 ms; one that a child takes from
+Valkey with its own hands takes less than one. So a message only begins a child's work: from then
+on it listens, for `LISTEN_SECONDS`. While anybody of a queue listens, hints are put into its list
+there; otherwise Celery carries them as ever. What is lost on the way, the sweeps find.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import mmap
+import os
+import select
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import redis
+from django.conf import settings
+from django.db import close_old_connections, connections
+
+from console import tracing
+
+LISTEN_SECONDS = 200.0
+"""How long a child listens before it returns to Celery, whose limit for a slice counts from the
+message on: this, the longest slice and the longest safe attempt end before it."""
+WAIT_SECONDS = 0.5
+"""How long one wait at Valkey lasts, and so how long a process that is to end waits for it."""
+HEARD_SECONDS = 30
+"""How long after a child has last listened hints are still put into the list."""
+MOST = 100
+"""Hints in a list. Beyond that the oldest are dropped: whoever comes next goes on with whatever
+is ready, and a process that forges hints fills no memory."""
+TIMEOUT_SECONDS = 2.0
+NOBODY = UUID(int=0)
+"""What a message names that is there only to let a child begin to listen."""
+
+logger = logging.getLogger(__name__)
+
+# Told by the parent to its children, who are forked with it.
+_ends = mmap.mmap(-1, 1)
+
+
+@functools.cache
+def is_possible() -> bool:
+    """Whether hints may go past Celery: not through another kind of broker, and not where
+    traces are asked for, whose spans are those of Celery's messages."""
+    return settings.PLACET_BROKER_URL.startswith(
+        ("redis://", "rediss://")
+    ) and not tracing.is_asked_for(os.environ)
+
+
+@functools.cache
+def _client() -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.PLACET_BROKER_URL,
+        socket_timeout=TIMEOUT_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        socket_keepalive=True,
+        retry=None,
+    )
+
+
+def tell(queue: str, id: UUID) -> bool:
+    """Puts a hint where the children of a queue listen; False when none does, or none may.
+
+    Raises `redis.RedisError` when Valkey is away.
+    """
+    if not is_possible():
+        return False
+    pipeline = _client().pipeline(transaction=False)
+    pipeline.lpush(_list_of(queue), str(id))
+    pipeline.ltrim(_list_of(queue), 0, MOST - 1)
+    pipeline.exists(_mark_of(queue))
+    return bool(pipeline.execute()[-1])
+
+
+def following(queue: str, first: UUID) -> Iterator[UUID | None]:
+    """The hint of a message, and then those that come while this child listens. None stands for
+    one that may have been missed, before anybody listened or while Valkey was away."""
+    yield None if first == NOBODY else first
+    if not is_possible():
+        return
+    parent, until, marked_at = os.getppid(), time.monotonic() + LISTEN_SECONDS, 0.0
+    while not _ends[0] and time.monotonic() < until and os.getppid() == parent:
+        try:
+            if time.monotonic() - marked_at > HEARD_SECONDS / 6:
+                _client().set(_mark_of(queue), 1, ex=HEARD_SECONDS)
+                marked_at = time.monotonic()
+            heard = _client().brpop([_list_of(queue)], timeout=WAIT_SECONDS)
+        except redis.RedisError as error:
+            logger.debug("Valkey is away: %s", error)
+            time.sleep(WAIT_SECONDS)
+            look_at_database()
+            yield None
+            continue
+        id = None if heard is None else _id(heard[1])
+        if id is not None:
+            look_at_database()
+            yield id
+
+
+def end() -> None:
+    """Lets the children of this process listen no longer: it is to end."""
+    _ends[0] = 1
+
+
+def look_at_database() -> None:
+    """Lets go of connections to the database that failed, or that the server has closed since:
+    what is to be read from one that has asked nothing is its end. That costs no question, which
+    Django would ask before the first statement."""
+    close_old_connections()
+    opened: Any = connections.all(initialized_only=True)
+    for connection in opened:
+        raw = connection.connection
+        if raw is None:
+            continue
+        if raw.closed or select.select([raw.fileno()], [], [], 0)[0]:
+            connection.close()
+        else:
+            connection.health_check_done = True
+
+
+def _id(told: Any) -> UUID | None:
+    """Everybody has Valkey's password, so a hint is an id or nothing."""
+    try:
+        return UUID(bytes(told).decode())
+    except ValueError:
+        return None
+
+
+def _list_of(queue: str) -> str:
+    return f"placet:hints:{queue}"
+
+
+def _mark_of(queue: str) -> str:
+    return f"placet:listening:{queue}"
