@@ -33,6 +33,7 @@ LOST_GATES_SECONDS = 2.0
 NOTICES_SECONDS = 1.0
 DRAWS_SECONDS = 5.0
 UNTOLD_SECONDS = 2.0
+SHUTDOWN_SECONDS = 10.0
 CANARIES_SECONDS = 5.0
 
 app = Celery("placet", task_cls=HintTask)
@@ -93,6 +94,15 @@ def _send_message(queue: str, id: UUID) -> None:
     global _sent
     app.send_task(TASKS[queue], args=[str(id)], queue=queue, retry=False, ignore_result=True)
     _sent += 1
+
+
+@celery.signals.worker_process_shutdown.connect
+def let_slices_end(**_: Any) -> None:
+    """What a child's threads are doing may end; what cannot in time is done again elsewhere."""
+    if settings.PLACET_PROCESS == "worker":
+        from runs.tasks import crew
+
+        crew().end(SHUTDOWN_SECONDS)
 
 
 @celery.signals.setup_logging.connect

@@ -43,6 +43,9 @@ WAITS_NOT = IS_SERVER or PLACET_PROCESS == "gatekeeper"
 PATIENCE = "-c lock_timeout=5000 -c statement_timeout=30000"
 
 
+MAX_RUNS_AT_ONCE = 64
+
+
 def database(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     options: dict[str, Any] = {
@@ -83,6 +86,9 @@ PLACET_SEAL_KEY = setting("PLACET_SEAL_KEY")
 PLACET_WORKFLOWS = [m for m in setting("PLACET_WORKFLOWS").split(",") if m]
 PLACET_CLAIM_SECONDS = number("PLACET_CLAIM_SECONDS", "30")
 PLACET_SWEEP_SECONDS = number("PLACET_SWEEP_SECONDS", "0.5")
+PLACET_RUNS_AT_ONCE = int(number("PLACET_RUNS_AT_ONCE", "8"))
+if not 1 <= PLACET_RUNS_AT_ONCE <= MAX_RUNS_AT_ONCE:
+    raise SystemExit(f"PLACET_RUNS_AT_ONCE must be from 1 to {MAX_RUNS_AT_ONCE}.")
 PLACET_TRACE_URL = setting("PLACET_TRACE_URL")
 PLACET_DEMO = setting("PLACET_DEMO", "1") != "0"
 PLACET_DEMO_BANK_URL = setting("PLACET_DEMO_BANK_URL")

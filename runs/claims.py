@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from django.conf import settings
@@ -29,14 +29,11 @@ logger = logging.getLogger(__name__)
 # moment is not left with a claim that nobody holds. A run that is to be terminated is taken from
 # whoever holds it: its end does not wait for a step that hangs. A run that is still `running` has
 # lost its worker; how often so at the same place in its journal is counted.
-TAKE_RUN = """
+TAKE = """
     WITH free AS (
         SELECT c.run_id, r.status = 'running' AS was_lost
         FROM runs_claim c JOIN runs_run r ON r.id = c.run_id
-        WHERE c.run_id = %(run)s AND r.status IN ('ready', 'running')
-          AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp()
-               OR r.terminate_requested_at IS NOT NULL)
-        FOR NO KEY UPDATE OF c, r
+        {which}
     ), taken AS (
         UPDATE runs_claim c
         SET fence = c.fence + 1, holder = %(holder)s,
@@ -53,11 +50,28 @@ TAKE_RUN = """
     FROM taken WHERE r.id = taken.run_id
     RETURNING taken.fence, taken.last_seq, taken.deaths, {columns}
 """.replace("{columns}", journal.RUN_COLUMNS)
-NEXT_READY = """
-    SELECT c.run_id FROM runs_run r JOIN runs_claim c ON c.run_id = r.id
-    WHERE r.status = 'ready' AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
-    ORDER BY r.ready_at, r.id LIMIT 1 FOR UPDATE OF c SKIP LOCKED
+THIS_RUN = """
+        WHERE c.run_id = %(run)s AND r.status IN ('ready', 'running')
+          AND ((c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
+                  AND (%(is_suspect)s OR NOT {suspect})
+               OR r.terminate_requested_at IS NOT NULL)
+        FOR NO KEY UPDATE OF c, r
 """
+# A run that has lost a process for the second time at the same place of its journal.
+SUSPECT = "(r.status = 'running' AND c.deaths > 0 AND c.died_at = c.last_seq)"
+IS_SUSPECT = f"""
+    SELECT FROM runs_claim c JOIN runs_run r ON r.id = c.run_id
+    WHERE c.run_id = %s AND {SUSPECT}
+      AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
+"""
+# Who comes at the same moment takes the one after it: what is locked is being taken.
+NEXT_RUN = """
+        WHERE r.status = 'ready' AND (c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
+        ORDER BY r.ready_at, r.id LIMIT 1
+        FOR NO KEY UPDATE OF c, r SKIP LOCKED
+"""
+TAKE_RUN = TAKE.replace("{which}", THIS_RUN.replace("{suspect}", SUSPECT))
+TAKE_NEXT = TAKE.replace("{which}", NEXT_RUN)
 RENEW = {
     "run": """
         UPDATE runs_claim SET expires_at = clock_timestamp() + %s * interval '1 second'
@@ -108,26 +122,36 @@ class Held:
             raise Fenced(f"The claim on {self.kind} {self.id} with fence {self.fence} is lost.")
 
 
-def take_run(run_id: UUID) -> Held | None:
-    """Claims a run that is ready, or whose holder's claim has ended; None when it is not so."""
+def take_run(run_id: UUID, *, is_suspect: bool = True) -> Held | None:
+    """Claims a run that is ready, or whose holder's claim has ended; None when it is not so.
+
+    With `is_suspect=False` not one that has lost a process twice at the same place.
+    """
+    return _take(TAKE_RUN, {"run": run_id, "is_suspect": is_suspect})
+
+
+def is_suspect(run_id: UUID) -> bool:
+    """Whether a run that nobody holds has lost a process twice at the same place."""
     with prepared.cursor() as cursor:
-        cursor.execute(
-            TAKE_RUN,
-            {"run": run_id, "holder": holders.me(), "seconds": settings.PLACET_CLAIM_SECONDS},
-        )
+        cursor.execute(IS_SUSPECT, [run_id])
+        return cursor.fetchone() is not None
+
+
+def take_next() -> Held | None:
+    """Claims the run that has been ready longest and that nobody is claiming at this moment."""
+    return _take(TAKE_NEXT, {})
+
+
+def _take(statement: str, which: dict[str, Any]) -> Held | None:
+    holder = {"holder": holders.me(), "seconds": settings.PLACET_CLAIM_SECONDS}
+    with prepared.cursor() as cursor:
+        cursor.execute(statement, which | holder)
         row = cursor.fetchone()
     if row is None:
         return None
     fence, last_seq, deaths, *columns = row
-    return Held("run", run_id, fence, last_seq=last_seq, deaths=deaths, run=journal.run_of(columns))
-
-
-def next_ready() -> UUID | None:
-    """The run that has been ready longest and that nobody is claiming at this moment."""
-    with prepared.cursor() as cursor:
-        cursor.execute(NEXT_READY)
-        row = cursor.fetchone()
-    return None if row is None else row[0]
+    run = journal.run_of(columns)
+    return Held("run", run.id, fence, last_seq=last_seq, deaths=deaths, run=run)
 
 
 class Keeper:

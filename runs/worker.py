@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +28,7 @@ from runs import (
 from runs.calls import AUTHOR_FAILURES, described
 from runs.claims import Held
 from runs.context import RunContext
+from runs.crew import company
 from runs.declare import WORKFLOWS, Workflow
 from runs.errors import (
     ClaimMissed,
@@ -46,22 +49,47 @@ from runs.slice import Slice
 logger = logging.getLogger(__name__)
 
 
-def drain(first: UUID | None = None, *, seconds: float = limits.SLICE_SECONDS) -> int:
-    """Advances the hinted run, then whatever else is ready, for at most so long.
+def drain(
+    first: UUID | None = None,
+    *,
+    seconds: float = limits.SLICE_SECONDS,
+    is_ending: Callable[[], bool] = lambda: False,
+) -> int:
+    """Advances the hinted run, then whatever else is ready, for at most so long and until
+    `is_ending`.
 
     Returns how many slices were run.
     """
     until, count = time.monotonic() + seconds, 0
-    run_id = first or claims.next_ready()
-    while run_id is not None:
-        count += advance(run_id)
-        run_id = claims.next_ready() if time.monotonic() < until else None
+    if first is not None:
+        count += advance(first)
+    while time.monotonic() < until and not is_ending() and _advance_next():
+        count += 1
     return count
+
+
+def drain_on(first: UUID | None, is_ending: Callable[[], bool]) -> int:
+    """`drain`, for a thread of a crew: until nothing is ready, however long that takes."""
+    return drain(first, seconds=math.inf, is_ending=is_ending)
 
 
 def advance(run_id: UUID) -> bool:
     """Runs one slice; False when the run was not to be had."""
-    claim = claims.take_run(run_id)
+    with company.together():
+        if _advance(claims.take_run(run_id, is_suspect=False)):
+            return True
+    if not claims.is_suspect(run_id):
+        return False
+    with company.alone():
+        return _advance(claims.take_run(run_id))
+
+
+def _advance_next() -> bool:
+    with company.together():
+        return _advance(claims.take_next())
+
+
+def _advance(claim: Held | None) -> bool:
     if claim is None:
         return False
     reach("committed:run.claimed")

@@ -57,12 +57,15 @@ def prepare(servers: Servers) -> None:
     """Once a session: the seal key, declarations, and no hints to anybody."""
     global _servers
     _servers = servers
+    # What a test has a process do is done when the call returns.
+    settings.PLACET_RUNS_AT_ONCE = 1
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     install_seal_key(bytes.fromhex(settings.PLACET_SEAL_KEY))
     registry.discover()
     registry.register(registry.collect())
     dispatch.plug(None)
     dispatch.plug_live(None)
+    dispatch.plug_listener(None)
     effects.plug_verifier(consent.verify)
     settlements.plug_sealer(seal_settlement)
     connection.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -236,3 +238,25 @@ def minding(run: Any, *, tool: str, arguments: dict[str, Any]) -> Any:
         return run.call(TOOLS[tool], **arguments)
     except StepFailed as failed:
         return f"{failed.kind}: {failed}"
+
+
+# Runs beside each other in one process
+
+
+@tool(effect="safe")
+def meet(call: Any, *, count: int) -> int:
+    """Waits until so many have come; says how many came in time."""
+    note("met")
+    for _ in range(200):
+        if len(ledger("met")) >= count:
+            break
+        time.sleep(0.05)
+    return len(ledger("met"))
+
+
+@tool(effect="safe")
+def perish(call: Any) -> None:
+    """Takes its process with it, while the world says so."""
+    note("perished")
+    if switch("perish"):
+        os.kill(os.getpid(), signal.SIGKILL)

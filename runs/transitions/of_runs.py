@@ -16,7 +16,7 @@ from runs.errors import Fenced
 from runs.models import new_id
 from runs.points import reach
 from runs.telemetry import current_trace_id
-from runs.transitions import rows
+from runs.transitions import rows, together
 
 SHOWN_POSITIONS = 100
 """How many of the positions that a run waits for its journal names."""
@@ -129,9 +129,11 @@ def record_part(claim: Held, recording: Recording) -> str:
         "error": rows.as_json(recording.error),
         "trace": current_trace_id.get(),
     }
-    with prepared.cursor() as cursor:
-        cursor.execute(RECORD if recording.takes is None else RECORD_TAKING, values)
-        row = cursor.fetchone()
+    if together.is_possible(values):
+        row = together.together.write(values, RECORD)
+    else:
+        statement = RECORD if recording.takes is None else RECORD_TAKING
+        row = together.write_alone(values, statement)
     if row is None:
         raise Fenced(f"The claim on run {claim.id} with fence {claim.fence} is lost.")
     tenant, seq, asked = row

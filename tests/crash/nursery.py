@@ -119,6 +119,7 @@ def take(turn: dict[str, Any]) -> None:
     hinted: list[tuple[str, Any]] = []
     dispatch.plug(lambda queue, id: hinted.append((queue, id)))
     dispatch.plug_live(None)
+    dispatch.plug_listener(None)
     queue, sweeps = sweeps_of(PROCESS)
     for sweep in sweeps:
         sweep()
@@ -129,4 +130,6 @@ def take(turn: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
+    # A turn is over when its call returns: nothing of it is left to a thread.
+    os.environ["PLACET_RUNS_AT_ONCE"] = "1"
     main()

@@ -53,7 +53,8 @@ def test_thousands_of_timers_are_woken_in_parts_and_a_fresh_run_waits_for_one_pa
     )
     assert line.index(fresh.id) <= limits.READY_AHEAD
     with as_role("placet_worker"):
-        assert claims.next_ready() == line[0]
+        taken = claims.take_next()
+    assert taken is not None and taken.id == line[0]
 
 
 def test_all_of_them_are_worked_off(world: World) -> None:
