@@ -6,6 +6,7 @@ anywhere: timers are rows.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -24,6 +25,7 @@ from django.conf import settings
 
 from console import listening
 from console.hints import QUEUES, TASKS, HintTask
+from runs import prepared
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +98,13 @@ def _send_message(queue: str, id: UUID) -> None:
     _sent += 1
 
 
+@celery.signals.worker_process_init.connect
+def leave_modules_alone(**_: Any) -> None:
+    """What a child begins with stays for good: it is not searched for garbage, which takes a
+    tenth of a second in the middle of somebody's step."""
+    gc.freeze()
+
+
 @celery.signals.worker_process_shutdown.connect
 def let_slices_end(**_: Any) -> None:
     """What a child's threads are doing may end; what cannot in time is done again elsewhere."""
@@ -112,7 +121,8 @@ def keep_logging(**_: Any) -> None:
 
 @celery.signals.task_prerun.connect
 def look_at_database(**_: Any) -> None:
-    listening.look_at_database()
+    """Lets go of a connection that was lost before the message came."""
+    prepared.look_at_connections()
 
 
 @celery.signals.worker_ready.connect

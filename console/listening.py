@@ -12,7 +12,6 @@ import functools
 import logging
 import mmap
 import os
-import select
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +19,6 @@ from uuid import UUID
 
 import redis
 from django.conf import settings
-from django.db import close_old_connections, connections
 
 from console import tracing
 
@@ -94,34 +92,16 @@ def following(queue: str, first: UUID) -> Iterator[UUID | None]:
         except redis.RedisError as error:
             logger.debug("Valkey is away: %s", error)
             time.sleep(WAIT_SECONDS)
-            look_at_database()
             yield None
             continue
         id = None if heard is None else _id(heard[1])
         if id is not None:
-            look_at_database()
             yield id
 
 
 def end() -> None:
     """Lets the children of this process listen no longer: it is to end."""
     _ends[0] = 1
-
-
-def look_at_database() -> None:
-    """Lets go of connections to the database that failed, or that the server has closed since:
-    what is to be read from one that has asked nothing is its end. That costs no question, which
-    Django would ask before the first statement."""
-    close_old_connections()
-    opened: Any = connections.all(initialized_only=True)
-    for connection in opened:
-        raw = connection.connection
-        if raw is None:
-            continue
-        if raw.closed or select.select([raw.fileno()], [], [], 0)[0]:
-            connection.close()
-        else:
-            connection.health_check_done = True
 
 
 def _id(told: Any) -> UUID | None:

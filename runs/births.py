@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from runs import dispatch, journal
-from runs.models import Claim, Run, WorkflowDeclaration
+from runs.models import Run, WorkflowDeclaration
 
 
 def insert_run(
@@ -34,12 +34,11 @@ def insert_run(
         requested_by_id=requested_by_id,
         **{"seed": os.urandom(16)} | columns,
     )
-    Claim.objects.create(run=run, tenant=tenant)
     body = {
         "workflow": declared.name,
         "version": declared.version,
         "input": hashlib.sha256(encoded).hexdigest(),
     }
-    journal.append(run.id, "run.started", body | said, actor=actor)
+    journal.begin(run, "run.started", body | said, actor=actor)
     dispatch.hint("runs", run.id)
     return run

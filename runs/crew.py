@@ -19,6 +19,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from runs import prepared
+
 logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 10.0
@@ -125,6 +127,7 @@ class Crew:
 
     def _do(self, hint: UUID | None) -> None:
         try:
+            prepared.look_at_connections()
             self._drain(hint, self._is_ending.is_set)
         except BaseException:
             # The thread lives on; what it began is done again by whoever finds the run.

@@ -7,11 +7,13 @@ and never fails the caller: the sweeps find the work anyway.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 from uuid import UUID
 
 from django.db import DEFAULT_DB_ALIAS, connections, transaction
+
+from runs import prepared
 
 Queue = Literal["runs", "effects", "gates"]
 Sender = Callable[[Queue, UUID], None]
@@ -42,10 +44,12 @@ def plug_listener(listener: Listener | None) -> None:
     _listener = listener
 
 
-def following(queue: Queue, first: UUID) -> Iterable[UUID | None]:
+def following(queue: Queue, first: UUID) -> Iterator[UUID | None]:
     """A hint and those that follow it, for whoever works them off one after the other; None for
     hints that may have been missed."""
-    return [first] if _listener is None else _listener(queue, first)
+    for hint in [first] if _listener is None else _listener(queue, first):
+        prepared.look_at_connections()
+        yield hint
 
 
 def hint(queue: Queue, id: UUID) -> None:

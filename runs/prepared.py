@@ -11,11 +11,12 @@ beside an operator that takes several types, it needs a cast.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 from django.db.backends.postgresql.base import Cursor as Plain
 
 Values = Mapping[str, Any] | Sequence[Any]
@@ -62,3 +63,19 @@ def cursor() -> Any:
     if raw.prepare_threshold is None:
         raw.prepare_threshold = 5
     return Prepared(connection)
+
+
+def look_at_connections() -> None:
+    """Lets go of connections of this thread that failed, or that the server has closed since: what
+    is to be read from one that has asked nothing is its end. That costs no question, which Django
+    would ask before the first statement. For whoever has waited, before the next work."""
+    close_old_connections()
+    opened: Any = connections.all(initialized_only=True)
+    for connection in opened:
+        raw = connection.connection
+        if raw is None:
+            continue
+        if raw.closed or select.select([raw.fileno()], [], [], 0)[0]:
+            connection.close()
+        else:
+            connection.health_check_done = True

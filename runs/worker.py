@@ -157,7 +157,10 @@ def _go_its_way(claim: Held, run: Run) -> None:
 
 
 def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
-    slice = Slice(claim=claim, run=run, journal=journal.load(run.id), show_progress=show_progress)
+    # A journal that only says that its run was started has no steps, but those a fork has copied.
+    is_fresh = claim.last_seq == 1 and run.forked_from_id is None
+    entries = {} if is_fresh else journal.load(run.id)
+    slice = Slice(claim=claim, run=run, journal=entries, show_progress=show_progress)
     asked = undo.asked_by_a_person(slice.journal)
     if asked is not None:
         return undo.end(claim, run, "failed", asked)

@@ -22,6 +22,18 @@ IN_FLIGHT = f"""
 """
 
 
+END = f"""
+    WITH gone AS (
+        UPDATE runs_claim SET holder = '', expires_at = NULL WHERE run_id = %s AND fence = %s
+    )
+    UPDATE runs_run r SET status = %s, result = %s, error = %s,
+        finished_at = clock_timestamp(), waiting_for = '', waiting_since = NULL, wake_at = NULL
+    WHERE r.id = %s AND r.status = 'running' AND (%s::boolean OR NOT {rows.ENDS})
+    RETURNING parent_id IS NOT NULL OR continued_from_id IS NOT NULL
+        OR EXISTS (SELECT FROM runs_run c WHERE c.tenant = r.tenant AND c.parent_id = r.id)
+"""
+
+
 def finish_run(
     claim: Held,
     status: str,
@@ -38,8 +50,6 @@ def finish_run(
     with transaction.atomic(), prepared.cursor() as cursor:
         said = (body or {}) | ({} if error is None else {"error": error})
         journal.append(claim.id, f"run.{status}", said, actor="worker", fence=claim.fence)
-        if status == "succeeded" and rows.is_cancelling(cursor, claim.id):
-            raise Steered(rows.asked(cursor, claim.id))
         _cancel_unstarted(cursor, claim)
         _end(cursor, claim, status, result=result, error=error)
 
@@ -62,8 +72,6 @@ def end_as_continued(claim: Held, successor: UUID) -> None:
     with prepared.cursor() as cursor:
         body = {"run": str(successor)}
         journal.append(claim.id, "run.continued", body, actor="worker", fence=claim.fence)
-        if rows.is_cancelling(cursor, claim.id):
-            raise Steered(rows.asked(cursor, claim.id))
         _cancel_unstarted(cursor, claim)
         _end(cursor, claim, "succeeded", result=canonical.encode({"continued_as": str(successor)}))
 
@@ -76,19 +84,17 @@ def _end(
     result: bytes | None = None,
     error: dict[str, str] | None = None,
 ) -> None:
-    cursor.execute(
-        """
-        UPDATE runs_run r SET status = %s, result = %s, error = %s,
-            finished_at = clock_timestamp(), waiting_for = '', waiting_since = NULL,
-            wake_at = NULL
-        WHERE r.id = %s AND r.status = 'running'
-        RETURNING parent_id IS NOT NULL OR continued_from_id IS NOT NULL
-            OR EXISTS (SELECT FROM runs_run c WHERE c.tenant = r.tenant AND c.parent_id = r.id)
-        """,
-        [status, result, rows.as_json(error), claim.id],
-    )
-    has_family = rows.one(cursor, "run", claim.id)
-    rows.let_go(cursor, claim)
+    """Ends the run and its claim; raises `Steered` where it would succeed although somebody has
+    asked for its end."""
+    succeeds = status == "succeeded"
+    values = [claim.id, claim.fence, status, result, rows.as_json(error), claim.id, not succeeds]
+    cursor.execute(END, values)
+    row = cursor.fetchone()
+    if row is None and succeeds and rows.is_cancelling(cursor, claim.id):
+        raise Steered(rows.asked(cursor, claim.id))
+    if row is None:
+        raise rows.missed("run", claim.id)
+    (has_family,) = row
     # Before the family is told, which commits more.
     transaction.on_commit(lambda: reach(f"committed:run.{status}"))
     if has_family:

@@ -178,8 +178,12 @@ def one(cursor: Any, what: str, id: UUID) -> Any:
     nothing."""
     row = cursor.fetchone()
     if row is None:
-        raise ClaimMissed(f"The {what} {id} is no longer in the state that this needs.")
+        raise missed(what, id)
     return row[0]
+
+
+def missed(what: str, id: UUID) -> ClaimMissed:
+    return ClaimMissed(f"The {what} {id} is no longer in the state that this needs.")
 
 
 def as_json(value: dict[str, str] | None) -> str | None:

@@ -12,7 +12,8 @@ from django.conf import settings
 from django.db import connection
 
 from console import celery, listening
-from tests.harness import World
+from runs import dispatch
+from tests.harness import World, admin
 from tests.servers import Servers
 from tests.stack import Stack
 
@@ -102,29 +103,29 @@ def test_another_broker_and_traces_have_every_hint_carried_by_celery(
 
 
 def test_a_connection_that_the_server_closed_is_let_go_before_the_next_hint(world: World) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-    kept = connection.connection
-    listening.look_at_database()
-    assert connection.connection is kept
-    _end_from_outside(world)
-    listening.look_at_database()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
-        assert cursor.fetchone() == (1,)
+    first, second = uuid.uuid4(), uuid.uuid4()
+    dispatch.plug_listener(lambda queue, first: [first, second])
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        kept = connection.connection
+        hints = dispatch.following("runs", first)
+        assert next(hints) == first and connection.connection is kept
+        _end_from_outside()
+        assert next(hints) == second
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            assert cursor.fetchone() == (1,)
+    finally:
+        dispatch.plug_listener(None)
 
 
-def _end_from_outside(world: World) -> None:
-    import psycopg
-
-    from tests import harness
-
-    assert harness._servers is not None
+def _end_from_outside() -> None:
     raw = connection.connection
-    with psycopg.connect(harness._servers.admin_url, autocommit=True) as admin:
-        admin.execute("SELECT pg_terminate_backend(%s)", [raw.info.backend_pid])
+    with admin() as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [raw.info.backend_pid])
         gone = "SELECT count(*) FROM pg_stat_activity WHERE pid = %s"
-        while admin.execute(gone, [raw.info.backend_pid]).fetchone() != (0,):
+        while other.execute(gone, [raw.info.backend_pid]).fetchone() != (0,):
             time.sleep(0.01)
 
 

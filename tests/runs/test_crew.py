@@ -12,11 +12,11 @@ import pytest
 from django.db import connection
 
 from console.embedded import programs
-from runs import crew, worker
+from runs import claims, crew, worker
 from runs.crew import Company, Crew
 from runs.models import Run, Step
 from tests import zoo
-from tests.harness import World, as_role
+from tests.harness import World, admin, as_role
 from tests.servers import Servers
 from tests.stack import Stack
 from tests.zoo import ledger
@@ -184,6 +184,29 @@ def test_one_alone_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> No
         assert thread.is_alive()
     may_end.set()
     thread.join(10)
+
+
+def test_two_who_come_at_once_take_two_runs(world: World) -> None:
+    first, second = [world.start("adding", numbers=[1]) for _ in range(2)]
+    taken: list[uuid.UUID | None] = []
+
+    def take() -> None:
+        claim = claims.take_next()
+        taken.append(None if claim is None else claim.id)
+        connection.close()
+
+    with admin() as other, as_role("placet_worker"):
+        # As whoever is claiming it at this moment.
+        other.autocommit = False
+        query = "SELECT 1 FROM runs_claim WHERE run_id = %s FOR UPDATE"
+        other.execute(query, [first.id])
+        thread = threading.Thread(target=take)
+        thread.start()
+        thread.join(5)
+        found = list(taken)
+        other.rollback()
+        thread.join(5)
+    assert found == [second.id]
 
 
 @pytest.mark.processes
