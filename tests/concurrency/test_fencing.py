@@ -26,10 +26,11 @@ TWIN = pytest.mark.parametrize("fence", ["on", "off"])
 
 
 @contextmanager
-def crew_of(servers: Servers, fence: str) -> Iterator[Crew]:
-    """Processes with short claims; with the fence taken away, if it is off."""
+def crew_of(role: str, servers: Servers, fence: str) -> Iterator[Crew]:
+    """This process with short claims; with the fence taken away, if it is off."""
     modules = "tests.zoo" if fence == "on" else "tests.zoo,tests.concurrency.unfenced"
-    crew = Crew(servers, PLACET_CLAIM_SECONDS=str(CLAIM_SECONDS), PLACET_WORKFLOWS=modules)
+    variables = {"PLACET_CLAIM_SECONDS": str(CLAIM_SECONDS), "PLACET_WORKFLOWS": modules}
+    crew = Crew(servers, [role], **variables)
     try:
         yield crew
     finally:
@@ -64,7 +65,7 @@ def test_a_worker_that_thaws_after_the_takeover_writes_nothing(
         with frozen(crew, "worker"), as_role("placet_worker"):
             assert worker.advance(run.id)
 
-    with crew_of(servers, fence) as crew:
+    with crew_of("worker", servers, fence) as crew:
         _, was_held = crew.hold("worker", nobody(), ["called:add", 1], take_over)
         assert was_held
     assert world.run_now(run).status == "succeeded"
@@ -88,7 +89,7 @@ def test_an_executor_that_thaws_after_the_takeover_writes_nothing(
         with frozen(crew, "executor"):
             _begin_again(step)
 
-    with crew_of(servers, fence) as crew:
+    with crew_of("executor", servers, fence) as crew:
         _, was_held = crew.hold("executor", nobody(), ["called:register", 1], take_over)
         assert was_held
     status = Step.objects.get(pk=step.pk).status
@@ -111,7 +112,7 @@ def test_an_executor_that_thaws_before_its_call_starts_nothing(
         with frozen(crew, "executor"):
             _begin_again(step)
 
-    with crew_of(servers, fence) as crew:
+    with crew_of("executor", servers, fence) as crew:
         _, was_held = crew.hold("executor", nobody(), ["calling:register", 1], take_over)
         assert was_held
     assert len(ledger("register-called")) == (0 if fence == "on" else 1)
