@@ -83,9 +83,9 @@ def evaluated_again(policy: Policy, told: dict[str, Any]) -> Outcome:
 def since(gate: Gate) -> Outcome | None:
     """What the policy in force says now about a gate that an older version opened; None where no
     version has taken that one's place."""
-    policy = policies.in_force(gate.tenant)
-    if policy is not None and policy.pk == gate.policy_id:
+    if gate.policy.retired_at is None:
         return None
+    policy = policies.in_force(gate.tenant)
     document = policies.EMPTY if policy is None else policy.body
     request = replace(request_of(canonical.decode(gate.envelope)), at=database_now())
     known = read_circumstances(needed(document, request), request, but=gate.pk)

@@ -6,12 +6,11 @@ import hmac
 from datetime import datetime
 from typing import Any
 
-from approvals import asking, canaries, counting, envelope, policies
-from approvals.models import Clearance, ClearanceUse, Decision, Gate
+from approvals import asking, counting, envelope, evidence, policies
+from approvals.models import Decision, Gate
 from approvals.rules import proof
 from approvals.rules.evaluate import Kind
 from runs import canonical
-from runs.clock import database_now
 from runs.declare import Tool
 from runs.errors import ConsentMismatch
 from runs.models import Step
@@ -24,9 +23,10 @@ def verify(step: Step, tool: Tool, arguments: dict[str, Any]) -> None:
     enough distinct approvals bear, the policy asks for no more than that, and no denial stands
     against it.
     """
-    if canaries.is_canary(step.id):
+    seen = evidence.cleared(step.id)
+    if seen.is_canary:
         raise ConsentMismatch(f"{tool.name} is asked by a canary, a test; nothing was sent.")
-    clearance = Clearance.objects.select_related("gate__policy").filter(step=step).first()
+    clearance = seen.clearance
     if clearance is None or clearance.pk != step.clearance_id:
         raise ConsentMismatch(f"{tool.name} has no clearance; nothing was sent.")
     gate = clearance.gate
@@ -39,8 +39,8 @@ def verify(step: Step, tool: Tool, arguments: dict[str, Any]) -> None:
                 "nothing was sent."
             )
     _check_rule(gate, told)
-    _check_circumstances(gate, told, tool)
-    _check_decisions(gate, rebuilt)
+    _check_circumstances(gate, told, tool, step.run.agent)
+    _check_decisions(gate, rebuilt, seen.spent_at)
 
 
 def _rebuild(
@@ -82,14 +82,14 @@ def _check_rule(gate: Gate, told: dict[str, Any]) -> None:
         raise ConsentMismatch(f"The policy blocks it since: {since.because} Nothing was sent.")
 
 
-def _check_circumstances(gate: Gate, told: dict[str, Any], tool: Tool) -> None:
+def _check_circumstances(gate: Gate, told: dict[str, Any], tool: Tool, agent: str) -> None:
     """The gatekeeper said by which circumstances a rule was chosen; rows say whether it is so."""
     because = proof.untrue(
         told,
         document=gate.policy.body,
         rule=gate.rule,
         declaration=tool.declaration,
-        agent=gate.run.agent,
+        agent=agent,
         gate_id=gate.id,
         opened_at=gate.opened_at,
     )
@@ -97,15 +97,15 @@ def _check_circumstances(gate: Gate, told: dict[str, Any], tool: Tool) -> None:
         raise ConsentMismatch(f"{because} Nothing was sent.")
 
 
-def _check_decisions(gate: Gate, rebuilt: bytes) -> None:
-    decisions = list(Decision.objects.filter(gate=gate))
+def _check_decisions(gate: Gate, rebuilt: bytes, at: datetime) -> None:
+    """Counted as of the moment at which the clearance was spent."""
+    heard = counting.heard_at(gate)
+    decisions = [one.decision for one in heard]
     if any(decision.verdict != Decision.Verdict.APPROVE for decision in decisions):
         raise ConsentMismatch("A denial stands against this step; nothing was sent.")
-    spent = ClearanceUse.objects.filter(clearance__gate=gate).first()
-    at = database_now() if spent is None else spent.used_at
     others = [one for one in decisions if one.person_id != gate.requester_id]
     proven = counting.proven(gate, others, digest=rebuilt, at=at)
-    missing = counting.proven_shortage_of(gate, proven, at=at)
+    missing = counting.proven_shortage_of(gate, heard, proven, at=at)
     if missing:
         have, need = missing.split("/")
         raise ConsentMismatch(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -13,9 +13,56 @@ from django.conf import settings
 from django.db import connection
 
 from approvals import glasskeys, quorum, signing, typed
-from approvals.models import Decision, Gate
+from approvals.models import Decision, Gate, Key, KeyRevocation
 from approvals.quorum import Voice
-from runs import canonical
+from runs import canonical, prepared
+from runs.prepared import Columns
+
+DECISION, KEY, REVOKED = map(Columns, (Decision, Key, KeyRevocation))
+HEARD = f"""
+    SELECT {DECISION.of("d")}, {KEY.of("k")}, {REVOKED.of("r")}, f.human, f.thresholds, b.glass,
+        b.thresholds
+    FROM approvals_decision d
+    LEFT JOIN approvals_key k ON k.id = d.key_id
+    LEFT JOIN approvals_keyrevocation r ON r.key_id = k.id
+    LEFT JOIN approvals_fitting(%(gate)s) f ON f.decision = d.id
+    LEFT JOIN approvals_resting(%(gate)s) b ON b.decision = d.id
+    WHERE d.gate_id = %(gate)s
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Heard:
+    """A decision with its key, and what the database says of it.
+
+    `voice` is None where it does not count (see `voices_of`). `glass` is the broken glass that it
+    rests on, for those of its thresholds that it fits through that alone.
+    """
+
+    decision: Decision
+    voice: Voice | None
+    glass: UUID | None
+    through_glass: frozenset[int]
+
+
+def heard_at(gate: Gate) -> list[Heard]:
+    """All that people have decided at a gate, whatever it was."""
+    with prepared.cursor() as cursor:
+        cursor.execute(HEARD, {"gate": gate.pk})
+        return [_heard(row) for row in cursor.fetchall()]
+
+
+def _heard(row: tuple[Any, ...]) -> Heard:
+    decision, key, revoked, human, fits, glass, only = prepared.split(row, DECISION, KEY, REVOKED)
+    if key is not None:
+        decision.key = key
+        key._state.fields_cache["revocation"] = revoked
+    return Heard(
+        decision=decision,
+        voice=None if human is None else Voice(human=human, thresholds=frozenset(fits)),
+        glass=glass,
+        through_glass=frozenset(only or ()),
+    )
 
 
 def voices_of(gate: Gate) -> dict[UUID, Voice]:
@@ -56,28 +103,24 @@ def shortage_of(gate: Gate) -> str:
     return quorum.shortage(gate.needs, list(voices_of(gate).values()))
 
 
-def proven_shortage_of(gate: Gate, among: Collection[UUID], *, at: datetime) -> str:
+def proven_shortage_of(
+    gate: Gate, heard: Collection[Heard], among: Collection[UUID], *, at: datetime
+) -> str:
     """The same of the decisions `among`, which the caller has looked at itself (`proven`).
 
     Where a voice rests on a broken glass, the signatures of the two who broke it are verified
     here, with keys that stood at that moment: without them it fits what it fits anyway.
     """
-    resting = _resting_on_nothing(gate, at)
+    glasses = {one.glass for one in heard if one.glass is not None}
+    whole = {glass for glass in glasses if not glasskeys.is_proven(glass, at=at)}
     counted = [
-        replace(voice, thresholds=voice.thresholds - resting.get(id, frozenset()))
-        for id, voice in voices_of(gate).items()
-        if id in among
+        one.voice
+        if one.glass not in whole
+        else replace(one.voice, thresholds=one.voice.thresholds - one.through_glass)
+        for one in heard
+        if one.voice is not None and one.decision.id in among
     ]
     return quorum.shortage(gate.needs, counted)
-
-
-def _resting_on_nothing(gate: Gate, at: datetime) -> dict[UUID, frozenset[int]]:
-    """By decision: the thresholds that it fits only through a glass which nobody broke by keys."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT decision, glass, thresholds FROM approvals_resting(%s)", [gate.pk])
-        rows = cursor.fetchall()
-    whole = {glass for _, glass, _ in rows if not glasskeys.is_proven(glass, at=at)}
-    return {id: frozenset(only) for id, glass, only in rows if glass in whole}
 
 
 def proven(gate: Gate, decisions: Iterable[Decision], *, digest: bytes, at: datetime) -> set[UUID]:
@@ -86,7 +129,7 @@ def proven(gate: Gate, decisions: Iterable[Decision], *, digest: bytes, at: date
 
     The gatekeeper asks before it clears, the executor over the bytes that it is about to send.
     """
-    told = canonical.decode(gate.envelope)
+    told = canonical.decode(gate.envelope) if gate.tier in typed.TIERS else {}
     return {
         decision.id
         for decision in decisions

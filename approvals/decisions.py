@@ -101,6 +101,8 @@ def decide(
             fact=fact,
             kept=signing.kept(signed, key) | {"batch": batch},
         )
+        # The gatekeeper hears of it before those who only look.
+        dispatch.hint("gates", gate.step_id)
         seq = journal.append(
             gate.run_id,
             "decision.made",
@@ -115,7 +117,6 @@ def decide(
             position=gate.step.position,
             actor=person.get_username(),
         )
-        dispatch.hint("gates", gate.step_id)
         dispatch.show(tenant, "gate", gate.id, seq)
     transaction.on_commit(lambda: reach("committed:decision.made"))
     return decision

@@ -15,19 +15,41 @@ from uuid import UUID, uuid4
 from django.db import transaction
 from django.db.models.functions import Now
 
-from approvals import asking, canaries, counting, envelope, freezes, limits, policies, quorum
+from approvals import (
+    asking,
+    canaries,
+    counting,
+    envelope,
+    evidence,
+    freezes,
+    limits,
+    policies,
+    quorum,
+)
 from approvals.asking import Asked, username
+from approvals.counting import Heard
+from approvals.evidence import Waiting
 from approvals.models import Clearance, Decision, Gate, Revocation
 from approvals.rules.evaluate import Kind
-from runs import canonical, dispatch, journal, transitions
+from runs import canonical, dispatch, journal, prepared, transitions
 from runs.clock import database_now
 from runs.errors import ClaimMissed
-from runs.models import Step
+from runs.models import Step, new_id
 from runs.points import reach
 from runs.transitions import rows
 
 OPEN_WORDS = "A gate is open:"
 """How it begins what a held step says of itself once it has a gate."""
+# The clearance is of the very digest that its gate has, and ends by the database's clock.
+CLEAR = """
+    WITH closed AS (
+        UPDATE approvals_gate SET status = 'approved', closed_at = statement_timestamp()
+        WHERE id = %(gate)s AND status = 'open' RETURNING id, tenant, step_id, digest
+    )
+    INSERT INTO approvals_clearance (id, tenant, step_id, gate_id, digest, expires_at)
+    SELECT %(leave)s, tenant, step_id, id, digest,
+        clock_timestamp() + %(seconds)s * interval '1 second' FROM closed
+"""
 logger = logging.getLogger(__name__)
 
 
@@ -44,13 +66,12 @@ def _keep(step_id: UUID) -> bool:
             rows.lock_run_of(step_id)
         except ClaimMissed:
             return False
-        step = Step.objects.select_related("run", "declaration").get(pk=step_id)
-        if not step.needs_consent:
+        seen = evidence.waiting(step_id)
+        if not seen.step.needs_consent:
             return False
-        gate = Gate.objects.select_for_update(no_key=True).filter(step=step).first()
-        if gate is None:
-            return step.status == Step.Status.HELD and _open(step)
-        return _close(gate, step)
+        if seen.gate is None:
+            return seen.step.status == Step.Status.HELD and _open(seen.step)
+        return _close(seen.gate, seen)
 
 
 def _open(step: Step) -> bool:
@@ -163,15 +184,16 @@ def _in_words(gate: Gate) -> str:
     return f"{OPEN_WORDS} {gate.quorum} {people} of {whom} must consent."
 
 
-def _close(gate: Gate, step: Step) -> bool:
+def _close(gate: Gate, seen: Waiting) -> bool:
     """Closes an open gate on which the verdict is in; also a cleared step that came too late."""
+    step = seen.step
     if gate.status == Gate.Status.APPROVED:
         return _lapse(gate, step)
-    if gate.status == Gate.Status.OPEN and canaries.is_canary(step.id):
+    if gate.status == Gate.Status.OPEN and seen.is_canary:
         return _close_canary(gate, step)
     if gate.status == Gate.Status.OPEN and step.status != Step.Status.HELD:
         return _end(gate, step, Gate.Status.WITHDRAWN)
-    return gate.status == Gate.Status.OPEN and _conclude(gate, step)
+    return gate.status == Gate.Status.OPEN and _conclude(gate, seen)
 
 
 def _close_canary(gate: Gate, step: Step) -> bool:
@@ -186,37 +208,38 @@ def _close_canary(gate: Gate, step: Step) -> bool:
     return True
 
 
-def _conclude(gate: Gate, step: Step) -> bool:
-    decisions = list(gate.decisions.all())
+def _conclude(gate: Gate, seen: Waiting) -> bool:
+    heard = counting.heard_at(gate)
+    decisions = [one.decision for one in heard]
     refusals = [one for one in decisions if one.verdict != Decision.Verdict.APPROVE]
     if refusals:
-        _refuse(gate, step, min(refusals, key=lambda one: one.decided_at))
-    elif gate.expires_at <= database_now():
+        _refuse(gate, seen.step, min(refusals, key=lambda one: one.decided_at))
+    elif gate.expires_at <= seen.now:
         message = "Nobody consented in time, so it is refused."
-        _deny(gate, step, Gate.Status.EXPIRED, {"kind": "Expired", "message": message})
-    elif _is_enough(gate, decisions):
+        _deny(gate, seen.step, Gate.Status.EXPIRED, {"kind": "Expired", "message": message})
+    elif _is_enough(gate, heard, seen.now):
         clears_at = _cools_until(gate, decisions)
         if clears_at is not None:
             return _cool_off(gate, clears_at)
-        return _clear_unless_stopped(gate, step)
+        return _clear_unless_stopped(gate, seen)
     else:
         return _cool_off(gate, None)
     return True
 
 
-def _is_enough(gate: Gate, decisions: list[Decision]) -> bool:
+def _is_enough(gate: Gate, heard: list[Heard], at: datetime) -> bool:
     """Every signature is verified here before anything is cleared, and again in the executor."""
-    now = database_now()
-    proven = counting.proven(gate, decisions, digest=envelope.digest(bytes(gate.envelope)), at=now)
-    return not counting.proven_shortage_of(gate, proven, at=now)
+    digest, decisions = envelope.digest(bytes(gate.envelope)), [one.decision for one in heard]
+    proven = counting.proven(gate, decisions, digest=digest, at=at)
+    return not counting.proven_shortage_of(gate, heard, proven, at=at)
 
 
-def _clear_unless_stopped(gate: Gate, step: Step) -> bool:
+def _clear_unless_stopped(gate: Gate, seen: Waiting) -> bool:
     """What is frozen stays held and says so, and what no rule covers any more; the sweep goes on
     with it after the thaw, or with the next policy. What is blocked since is refused."""
-    because = freezes.why_frozen(gate)
-    if because:
-        transitions.explain_hold(step.id, f"{because} It goes on once it is thawed.")
+    step = seen.step
+    if seen.why_frozen:
+        transitions.explain_hold(step.id, f"{seen.why_frozen} It goes on once it is thawed.")
         return False
     since = asking.since(gate)
     if since is not None and since.kind == Kind.BLOCK:
@@ -265,16 +288,15 @@ def _cool_off(gate: Gate, clears_at: datetime | None) -> bool:
     return True
 
 
-def _clear(gate: Gate, step: Step) -> bool:
-    clearance = Clearance.objects.create(
-        tenant=gate.tenant,
-        step=step,
-        gate=gate,
-        digest=gate.digest,
-        expires_at=database_now() + timedelta(seconds=limits.CLEARANCE_SECONDS),
-    )
-    transitions.clear(step.id, clearance.id, actor="gatekeeper")
-    return _end(gate, step, Gate.Status.APPROVED)
+def _clear(gate: Gate, step: Step) -> None:
+    leave = new_id()
+    transitions.clear(step.id, leave, actor="gatekeeper")
+    with prepared.cursor() as cursor:
+        cursor.execute(
+            CLEAR, {"gate": gate.id, "leave": leave, "seconds": limits.CLEARANCE_SECONDS}
+        )
+        _check_closed(gate, cursor.rowcount)
+    _tell_end(gate, step, Gate.Status.APPROVED)
 
 
 def _deny(gate: Gate, step: Step, status: str, error: dict[str, str]) -> None:
@@ -308,16 +330,24 @@ def _lapse(gate: Gate, step: Step) -> bool:
 
 
 def _end(gate: Gate, step: Step, status: str, was: str = Gate.Status.OPEN) -> bool:
-    count = Gate.objects.filter(pk=gate.pk, status=was).update(status=status, closed_at=Now())
+    closing = Gate.objects.filter(pk=gate.pk, status=was)
+    _check_closed(gate, closing.update(status=status, closed_at=Now()))
+    _tell_end(gate, step, status)
+    return True
+
+
+def _check_closed(gate: Gate, count: int) -> None:
     if count != 1:
         raise ClaimMissed(f"The gate {gate.pk} is closed already.")
+
+
+def _tell_end(gate: Gate, step: Step, status: str) -> None:
     body = {"gate": str(gate.id), "status": str(status)}
     seq = journal.append(
         step.run_id, "gate.closed", body, position=step.position, actor="gatekeeper"
     )
     dispatch.show(gate.tenant, "gate", gate.id, seq)
-    logger.info("gate %s is %s", gate.id, status)
-    return True
+    transaction.on_commit(lambda: logger.info("gate %s is %s", gate.id, status))
 
 
 def envelope_of(gate: Gate) -> dict[str, Any]:

@@ -144,10 +144,9 @@ def why_unsigned(
     """
     if decision.key_id is None:
         return "A key must sign an approval here." if tier != "confirm" else ""
-    key = Key.objects.filter(
-        pk=decision.key_id, tenant=decision.tenant, person_id=decision.person_id
-    ).first()
-    if key is None or key.kind != decision.method:
+    key = decision.key
+    whose = (decision.tenant, decision.person_id, decision.method)
+    if key is None or (key.tenant, key.person_id, key.kind) != whose:
         return "The key that signed is none of the person who decided."
     challenge = challenge_for(
         tenant=decision.tenant,
@@ -185,7 +184,8 @@ def why_not_by(
     The row has the columns of `columns_of`. The key may not be revoked by `at`, and may sign for
     the tier at `signed_at`.
     """
-    if KeyRevocation.objects.filter(key=key, revoked_at__lte=at).exists():
+    revocation: KeyRevocation | None = getattr(key, "revocation", None)
+    if revocation is not None and revocation.revoked_at <= at:
         return f"The key {key.name!r} was revoked."
     if because := may_sign(key, tier, signed_at):
         return because

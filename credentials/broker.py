@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.models import BooleanField, ExpressionWrapper, Func, Q
-from django.db.models.fields import DateTimeField
 
 from credentials import redaction, streams, vault
 from credentials.errors import (
@@ -25,14 +23,46 @@ from credentials.errors import (
     VaultNotFound,
 )
 from credentials.fields import check_fields
-from credentials.models import Lease, Secret
+from credentials.models import Secret
 from credentials.paths import vault_path
-from credentials.scopes import is_in_scope
 from credentials.values import SecretRef
-from runs import canonical, reserved
+from runs import canonical, prepared, reserved
 from runs.effects import ClaimedStep
 from runs.errors import CredentialRefused, CredentialUnavailable
-from runs.models import Step, StepClaim
+from runs.models import Declaration, Step, new_id
+from runs.prepared import Columns
+
+STEP, DECLARATION, SECRET = map(Columns, (Step, Declaration, Secret))
+# Whether a claim lives is told by the clock of the database, and not by that of the transaction's
+# beginning.
+SEEN = f"""
+    SELECT {STEP.of("s")}, {DECLARATION.of("d")}, {SECRET.of("x")},
+        EXISTS (SELECT FROM runs_stepclaim c
+                WHERE c.tenant = %(tenant)s AND c.step_id = %(step_id)s AND c.fence = %(fence)s
+                  AND c.expires_at > clock_timestamp()),
+        EXISTS (SELECT FROM credentials_scope o
+                WHERE o.tenant = %(tenant)s AND o.tool = %(tool)s AND o.secret_id = x.id)
+    FROM (VALUES (1)) AS one
+    LEFT JOIN runs_step s
+        ON s.id = %(step_id)s AND s.tenant = %(tenant)s AND s.run_id = %(run_id)s
+    LEFT JOIN runs_declaration d ON d.digest = s.declaration_id
+    LEFT JOIN credentials_secret x ON x.tenant = %(tenant)s AND x.path = %(secret)s
+"""
+LEASE = """
+    INSERT INTO credentials_lease (id, tenant, secret_id, version, step_id, attempt, fence)
+    VALUES (%(id)s, %(tenant)s, %(secret_id)s, %(version)s, %(step_id)s, %(attempt)s, %(fence)s)
+    ON CONFLICT (tenant, step_id, fence) DO NOTHING
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What the rows say of a claimed step and of the secret that it names, at one moment."""
+
+    step: Step | None
+    secret: Secret | None
+    is_claim_live: bool
+    is_in_scope: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,35 +119,42 @@ def _reader() -> vault.SecretReader:
 
 def _checked_secret(claimed: ClaimedStep) -> Secret:
     """The secret that the step may use now. Raises CredentialRefused."""
-    step = _find_step(claimed)
-    for refusal in _refusals(claimed, step):
+    seen = _see(claimed)
+    for refusal in _refusals(claimed, seen):
         raise CredentialRefused(refusal)
-    secret = Secret.objects.filter(tenant=claimed.tenant, path=claimed.secret).first()
-    if secret is None:
+    if seen.secret is None:
         raise CredentialRefused(
             f"There is no secret {claimed.secret}: an admin has to write it first."
         )
-    if not is_in_scope(tenant=claimed.tenant, tool=claimed.tool, secret=secret):
+    if not seen.is_in_scope:
         raise CredentialRefused(
             f"The tool {claimed.tool} is not in the scope of the secret {claimed.secret}: "
             "an admin has to grant it."
         )
-    return secret
+    return seen.secret
 
 
-def _find_step(claimed: ClaimedStep) -> Step | None:
-    steps = Step.objects.select_related("declaration")
-    return steps.filter(tenant=claimed.tenant, id=claimed.step_id, run_id=claimed.run_id).first()
+def _see(claimed: ClaimedStep) -> Seen:
+    with prepared.cursor() as cursor:
+        cursor.execute(SEEN, vars(claimed))
+        row = cursor.fetchone()
+    step, declaration, secret, is_claim_live, is_in_scope = prepared.split(
+        row, STEP, DECLARATION, SECRET
+    )
+    if step is not None:
+        step.declaration = declaration
+    return Seen(step=step, secret=secret, is_claim_live=is_claim_live, is_in_scope=is_in_scope)
 
 
-def _refusals(claimed: ClaimedStep, step: Step | None) -> Iterator[str]:
+def _refusals(claimed: ClaimedStep, seen: Seen) -> Iterator[str]:
     """Why the step may have no credential, if anything stands against it."""
+    step = seen.step
     if step is None:
         yield "There is no such step."
         return
     if step.status != Step.Status.RUNNING:
         yield f"The step is {step.status}: only a running step gets a credential."
-    if not _is_claim_live(claimed):
+    if not seen.is_claim_live:
         yield "The claim on the step is lost: it ended, or somebody else holds it."
     if (step.name, step.attempt) != (claimed.tool, claimed.attempt):
         yield "The claim names another tool or another attempt than the step."
@@ -140,20 +177,6 @@ def _declared_secret(step: Step) -> str:
         return ""
 
 
-def _is_claim_live(claimed: ClaimedStep) -> bool:
-    # The clock of the database, and not that of the transaction's beginning.
-    now: Func = Func(function="clock_timestamp", output_field=DateTimeField())
-    is_live = ExpressionWrapper(Q(expires_at__gt=now), output_field=BooleanField())
-    return (
-        StepClaim.objects.filter(
-            tenant=claimed.tenant, step_id=claimed.step_id, fence=claimed.fence
-        )
-        .annotate(is_live=is_live)
-        .filter(is_live=True)
-        .exists()
-    )
-
-
 def _read(session: vault.SecretReader, secret: Secret) -> vault.SecretVersion:
     try:
         found = session.read(vault_path(secret.tenant, secret.path))
@@ -167,15 +190,13 @@ def _read(session: vault.SecretReader, secret: Secret) -> vault.SecretVersion:
 
 
 def _record_lease(claimed: ClaimedStep, secret: Secret, version: int) -> None:
-    with transaction.atomic():
-        claim = StepClaim.objects.select_for_update().filter(step_id=claimed.step_id)
-        claim.first()
-        _checked_secret(claimed)
-        _, is_new = Lease.objects.get_or_create(
-            tenant=claimed.tenant,
-            step_id=claimed.step_id,
-            fence=claimed.fence,
-            defaults={"secret": secret, "version": version, "attempt": claimed.attempt},
+    values = vars(claimed) | {"id": new_id(), "secret_id": secret.pk, "version": version}
+    with transaction.atomic(), prepared.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM runs_stepclaim WHERE step_id = %s FOR UPDATE", [claimed.step_id]
         )
+        _checked_secret(claimed)
+        cursor.execute(LEASE, values)
+        is_new = cursor.rowcount == 1
     if not is_new:
         raise CredentialRefused("The credential was already lent under this claim of the step.")

@@ -25,7 +25,3 @@ def grant_scope(*, tenant: str, tool: str, secret: Secret, person: AbstractBaseU
 def revoke_scope(scope: Scope) -> None:
     """Take the leave back. A lease that already began ends with its step, none begins after."""
     Scope.objects.filter(id=scope.id, tenant=scope.tenant).delete()
-
-
-def is_in_scope(*, tenant: str, tool: str, secret: Secret) -> bool:
-    return Scope.objects.filter(tenant=tenant, tool=tool, secret=secret).exists()

@@ -10,7 +10,16 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from psycopg.errors import RaiseException
 
-from runs import attempting, claims, completions, holders, limits, settlements, transitions
+from runs import (
+    attempting,
+    claims,
+    completions,
+    holders,
+    limits,
+    prepared,
+    settlements,
+    transitions,
+)
 from runs.claims import Held
 from runs.deadlines import Overrun
 from runs.declare import TOOLS
@@ -58,14 +67,15 @@ NEXT_DUE = f"""
 
 
 def drain(first: UUID | None = None, *, seconds: float = limits.SLICE_SECONDS) -> int:
-    """Executes the hinted step, then whatever else is due; returns how many attempts were made."""
+    """Executes the hinted step, or carries out what people or the outside have said of it, then
+    goes on with whatever else is due; returns how many attempts were made."""
     until, count = time.monotonic() + seconds, 0
     step_id = first or next_due()
     missed: set[UUID] = set()
     while step_id is not None:
         if execute(step_id):
             count += 1
-        else:
+        elif step_id != first or not settle(step_id):
             missed.add(step_id)
         step_id = next_due(missed) if time.monotonic() < until else None
     return count
@@ -74,7 +84,9 @@ def drain(first: UUID | None = None, *, seconds: float = limits.SLICE_SECONDS) -
 def settle(step_id: UUID) -> bool:
     """Carries out what people, or the outside, have said of a step that waits for it; False where
     there is nothing to carry out, which costs one look."""
-    status = Step.objects.filter(pk=step_id).values_list("status", flat=True).first()
+    with prepared.cursor() as cursor:
+        cursor.execute("SELECT status FROM runs_step WHERE id = %s", [step_id])
+        (status,) = cursor.fetchone() or ("",)
     if status == Step.Status.WAITING:
         return completions.carry_out_one(step_id)
     if status in settlements.ANSWERS:
@@ -84,7 +96,7 @@ def settle(step_id: UUID) -> bool:
 
 def next_due(but: set[UUID] | None = None) -> UUID | None:
     """The step that has been due longest, leaving out those just missed."""
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(NEXT_DUE, [list(but or ())])
         row = cursor.fetchone()
     return None if row is None else row[0]
@@ -93,7 +105,7 @@ def next_due(but: set[UUID] | None = None) -> UUID | None:
 def execute(step_id: UUID) -> bool:
     """Makes one attempt of a step; False when it was not to be had."""
     try:
-        fence, number = transitions.start_step(
+        step = transitions.start_step(
             step_id,
             holder=holders.me(),
             seconds=settings.PLACET_CLAIM_SECONDS,
@@ -107,7 +119,7 @@ def execute(step_id: UUID) -> bool:
             raise
         _put_off(step_id, error)
         return False
-    held = Held("step", step_id, fence)
+    held, number = Held("step", step_id, step.stepclaim.fence), step.attempt
 
     def finish(outcome: Outcome) -> None:
         _finish(held, outcome)
@@ -115,7 +127,6 @@ def execute(step_id: UUID) -> bool:
 
     try:
         with claims.keeper.keeping(held):
-            step = Step.objects.select_related("run", "stepclaim").get(pk=step_id)
             finish(attempting.attempt(held, step, number, finish))
     except Fenced as fenced:
         logger.error("fenced: %s", fenced)

@@ -503,21 +503,22 @@ DECLARE
         'step.attempt_failed', 'step.succeeded', 'step.failed', 'step.paused', 'step.waiting',
         'step.poisoned', 'run.quarantined'];
     may boolean;
-    -- The gatekeeper tells all of a run that is never run, also whose request it is modelled on.
-    is_inert boolean := session_user = 'placet_gatekeeper' AND EXISTS (
-        SELECT FROM runs_run r WHERE r.id = NEW.run_id AND r.is_inert);
 BEGIN
     may := CASE session_user
         WHEN 'placet_web' THEN NEW.kind = ANY(of_web)
         WHEN 'placet_gatekeeper' THEN NEW.kind = ANY(of_gatekeeper)
-            OR NEW.kind = 'run.started' AND NEW.seq = 1 OR is_inert
+            OR NEW.kind = 'run.started' AND NEW.seq = 1
         WHEN 'placet_executor' THEN NEW.kind = ANY(of_executor)
         WHEN 'placet_worker' THEN NEW.kind = ANY(of_web_and_worker) OR NOT NEW.kind = ANY(
             of_web || of_gatekeeper || ARRAY['step.started', 'step.settled', 'step.taken_over'])
         ELSE session_user = 'placet_owner' END;
-    IF NOT may OR (session_user <> 'placet_web' AND NEW.actor NOT IN
-        ('worker', 'engine', 'executor', 'sweep', 'gatekeeper')
-        AND session_user <> 'placet_owner' AND NOT is_inert) THEN
+    may := may AND (session_user IN ('placet_web', 'placet_owner') OR NEW.actor IN
+        ('worker', 'engine', 'executor', 'sweep', 'gatekeeper'));
+    -- The gatekeeper tells all of a run that is never run, also whose request it is modelled on.
+    IF may IS NOT TRUE AND session_user = 'placet_gatekeeper' THEN
+        may := EXISTS (SELECT FROM runs_run r WHERE r.id = NEW.run_id AND r.is_inert);
+    END IF;
+    IF may IS NOT TRUE THEN
         RAISE EXCEPTION 'event writer: % may not say % as %', session_user, NEW.kind, NEW.actor
             USING ERRCODE = 'insufficient_privilege';
     END IF;

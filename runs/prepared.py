@@ -11,6 +11,7 @@ beside an operator that takes several types, it needs a cast.
 
 from __future__ import annotations
 
+import json
 import select
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 from django.db.backends.postgresql.base import Cursor as Plain
+from django.db.models import JSONField, Model
 
 Values = Mapping[str, Any] | Sequence[Any]
 
@@ -79,3 +81,42 @@ def look_at_connections() -> None:
             connection.close()
         else:
             connection.health_check_done = True
+
+
+class Columns:
+    """The columns of a model, or those named of them, as a statement asks for them.
+
+    Django takes longer to put a question together than the database to answer it; with these it
+    is written once. What `split` makes of the answer is a row of the model as any other.
+    """
+
+    def __init__(self, model: type[Model], *names: str) -> None:
+        fields = [f for f in model._meta.concrete_fields if not names or f.attname in names]
+        self._model, self._names = model, [field.attname for field in fields]
+        self._of_json = [i for i, field in enumerate(fields) if isinstance(field, JSONField)]
+        self._key = next(i for i, field in enumerate(fields) if field.primary_key)
+
+    def of(self, alias: str) -> str:
+        return ", ".join(f'{alias}."{name}"' for name in self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def row(self, values: Sequence[Any]) -> Any:
+        """The model's row; None where an outer join found none."""
+        if values[self._key] is None:
+            return None
+        decoded = list(values)
+        for i in self._of_json:
+            if isinstance(decoded[i], str):
+                decoded[i] = json.loads(decoded[i])
+        return self._model.from_db(DEFAULT_DB_ALIAS, self._names, decoded)
+
+
+def split(row: Sequence[Any], *columns: Columns) -> list[Any]:
+    """The rows of the models whose columns were asked for first, and whatever came after them."""
+    found = []
+    for one in columns:
+        found.append(one.row(row[: len(one)]))
+        row = row[len(one) :]
+    return [*found, *row]

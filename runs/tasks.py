@@ -35,6 +35,4 @@ def advance(run_id: str) -> None:
 @shared_task(name="runs.execute", ignore_result=True, time_limit=EXECUTE_SECONDS)
 def execute(step_id: str) -> None:
     for hinted in dispatch.following("effects", UUID(step_id)):
-        if hinted is not None:
-            effects.settle(hinted)
         effects.drain(hinted)

@@ -146,15 +146,19 @@ CREATE TRIGGER approvals_keyrevocation_guard BEFORE INSERT ON approvals_keyrevoc
 # Called by lock 2 and by the spending of a clearance, for what the gate's tier asks.
 SIGNED = """
 CREATE FUNCTION approvals_is_signed(d approvals_decision, tier text) RETURNS boolean
-    LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
-    SELECT tier = 'confirm' AND d.key_id IS NULL OR EXISTS (
+    LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    IF tier = 'confirm' AND d.key_id IS NULL THEN
+        RETURN true;
+    END IF;
+    RETURN EXISTS (
         SELECT FROM approvals_key k
         WHERE k.id = d.key_id AND k.tenant = d.tenant AND k.person_id = d.person_id
           AND k.kind = d.method AND d.signature IS NOT NULL
           AND NOT EXISTS (SELECT FROM approvals_keyrevocation r WHERE r.key_id = k.id)
           AND (coalesce(k.vouched_at <= d.decided_at, false) OR k.seasoned_at <= d.decided_at
-            OR k.is_introduced AND tier IN ('confirm', 'passkey')))
-$$;
+            OR k.is_introduced AND tier IN ('confirm', 'passkey')));
+END $$;
 
 CREATE FUNCTION approvals_is_signed(d approvals_decision) RETURNS boolean
     LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$

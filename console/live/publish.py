@@ -1,7 +1,7 @@
 """Hints to open pages, out of any process: "look again at this run or gate".
 
 `publish` puts the hint aside and returns. One daemon thread a process sends what has
-gathered every 50 ms, so that a run of a thousand steps is a handful of messages. A hint that
+gathered within 50 ms, so that a run of a thousand steps is a handful of messages. A hint that
 cannot be sent is dropped: pages also look by themselves, only later.
 """
 
@@ -56,6 +56,9 @@ class Publisher:
         )
         while True:
             self._wanted.wait()
+            # Gathered first, so that whoever changed something is done with it before this thread
+            # takes processor and interpreter from them: a payment is several changes in a row.
+            time.sleep(GATHER_SECONDS)
             self._wanted.clear()
             try:
                 self._send(client)
@@ -63,7 +66,6 @@ class Publisher:
                 # Whatever it is, this thread lives on: nobody would start it again.
                 logger.debug("Hints to open pages were dropped: %s", error)
                 time.sleep(PAUSE_SECONDS)
-            time.sleep(GATHER_SECONDS)
 
     def _send(self, client: redis.Redis) -> None:
         pipeline = client.pipeline(transaction=False)

@@ -16,8 +16,6 @@ from runs.transitions.attempts import (
     Outcome,
     end_waiting,
     finish_attempt,
-    put_off_start,
-    start_step,
     take_over,
 )
 from runs.transitions.births import start_child
@@ -42,6 +40,7 @@ from runs.transitions.of_runs import (
     wake,
 )
 from runs.transitions.rows import ENDED_STEP, MAY_START
+from runs.transitions.starts import put_off_start, start_step
 from runs.transitions.timers import DEADLINE, request_end_by_deadline, wake_due
 
 __all__ = [

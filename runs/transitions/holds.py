@@ -4,30 +4,50 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from runs import dispatch, journal, prepared
+from runs import canonical, dispatch, journal, prepared
+from runs.errors import ClaimMissed
+from runs.telemetry import current_trace_id
 from runs.transitions import rows
+
+# The lock on the run's claim row comes first here as well: what the step is then, is looked at
+# in its newest row.
+CLEAR = """
+    WITH head AS (
+        UPDATE runs_claim c SET last_seq = c.last_seq + 1 FROM runs_step s
+        WHERE s.id = %(step)s AND c.run_id = s.run_id
+        RETURNING c.run_id, c.tenant, c.last_seq, s.position
+    ), step AS (
+        UPDATE runs_step s SET status = 'ready', clearance_id = %(clearance)s, held_because = ''
+        FROM head WHERE s.id = %(step)s AND s.status = 'held' RETURNING s.id
+    )
+    INSERT INTO runs_event (tenant, run_id, seq, kind, position, actor, body, trace_id)
+    SELECT head.tenant, head.run_id, head.last_seq, 'step.cleared', head.position, %(actor)s,
+        %(body)s, %(trace)s
+    FROM head, step RETURNING tenant, run_id, seq
+"""
 
 
 def clear(step_id: UUID, clearance_id: UUID, *, actor: str) -> None:
-    """Held -> ready, on a clearance. Only the gatekeeper's role may, and the database checks."""
-    run_id, position = rows.lock_run_of(step_id)
-    journal.append(
-        run_id,
-        "step.cleared",
-        {"clearance": str(clearance_id)},
-        position=position,
-        actor=actor,
-    )
+    """Held -> ready, on a clearance. Only the gatekeeper's role may, and the database checks.
+
+    A part of the caller's transaction. Raises `ClaimMissed` when the step is not held.
+    """
+    values = {
+        "step": step_id,
+        "clearance": clearance_id,
+        "actor": actor,
+        "body": canonical.encode({"clearance": str(clearance_id)}),
+        "trace": current_trace_id.get(),
+    }
     with prepared.cursor() as cursor:
-        cursor.execute(
-            """
-            UPDATE runs_step SET status = 'ready', clearance_id = %s, held_because = ''
-            WHERE id = %s AND status = 'held' RETURNING tenant
-            """,
-            [clearance_id, step_id],
-        )
-        rows.one(cursor, "step", step_id)
+        cursor.execute(CLEAR, values)
+        row = cursor.fetchone()
+    if row is None:
+        raise ClaimMissed(f"The step {step_id} is no longer in the state that this needs.")
+    # Whoever executes it hears of it before those who only look.
     dispatch.hint("effects", step_id)
+    tenant, run_id, seq = row
+    dispatch.show(tenant, "run", run_id, seq)
 
 
 def deny(step_id: UUID, error: dict[str, str], *, actor: str) -> None:

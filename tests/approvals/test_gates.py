@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from approvals import tasks
@@ -21,7 +21,9 @@ from approvals.errors import (
 from approvals.gates import envelope_of
 from approvals.models import Gate, Policy
 from approvals.policies import remove_rule
-from runs.models import Event, Step
+from runs import canonical, holders, transitions
+from runs.errors import ClaimMissed
+from runs.models import Event, Step, StepClaim, new_id
 from tests.harness import World, admin, as_role
 from tests.zoo import ledger
 
@@ -319,6 +321,22 @@ def test_the_journal_tells_the_whole_story_in_order(world: World) -> None:
         "worker",
         "worker",
     ]
+    bodies = [bytes(e.body) for e in events]
+    assert [canonical.encode(canonical.decode(body)) for body in bodies] == bodies
+    step, claim = Step.objects.get(pk=gate.step_id), StepClaim.objects.get(step=gate.step_id)
+    told = canonical.decode(bodies[8])
+    who = {"attempt": step.attempt, "fence": claim.fence, "holder": holders.me(), "key": step.key}
+    assert told == who
+
+
+def test_a_step_that_is_not_held_is_not_cleared(world: World) -> None:
+    gate = gate_of(world)
+    world.decide(gate, world.bob)
+    world.keep_gates()
+    count = Event.objects.filter(run=gate.run).count()
+    with as_role("placet_gatekeeper"), pytest.raises(ClaimMissed), transaction.atomic():
+        transitions.clear(gate.step_id, new_id(), actor="gatekeeper")
+    assert Event.objects.filter(run=gate.run).count() == count
 
 
 def test_what_another_tenant_has_is_not_there(world: World) -> None:

@@ -116,7 +116,7 @@ def test_a_payment_that_was_attempted_cannot_be_called_cancelled(world: World) -
     world.decide(gate, world.bob)
     world.keep_gates()
     with as_role("placet_executor"):
-        fence, _ = transitions.start_step(gate.step_id, holder="x", seconds=60)
+        fence = transitions.start_step(gate.step_id, holder="x", seconds=60).stepclaim.fence
         from runs.claims import Held
 
         transitions.finish_attempt(

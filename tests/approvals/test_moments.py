@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
-from approvals import gates
+from approvals import evidence, gates
 from approvals.models import Clearance, ClearanceUse, Decision
 from runs import effects
 from runs.models import Step
@@ -78,8 +79,9 @@ def test_the_gatekeeper_refuses_at_the_end_what_it_clears_a_millisecond_before(
 ) -> None:
     gate = parked(world)
     world.decide(gate, world.bob)
-    moment: datetime = gate.expires_at - early
-    monkeypatch.setattr(gates, "database_now", lambda: moment)
+    moment = gate.expires_at - early
+    read = evidence.waiting
+    monkeypatch.setattr(evidence, "waiting", lambda step_id: replace(read(step_id), now=moment))
     with as_role("placet_gatekeeper"):
         gates.keep(gate.step_id)
     gate.refresh_from_db()

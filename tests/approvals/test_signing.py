@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from approvals import signing
+from approvals import counting, signing
 from approvals.decisions import decide
 from approvals.errors import SignatureRefused
 from approvals.models import Decision, Gate, Key
@@ -48,7 +48,8 @@ def no(gate: Gate, person: Any, by: Signed | None, **given: str) -> str:
 def found(decision: Decision, role: str = "placet_executor", **given: Any) -> str:
     """What the gatekeeper or the executor finds, by itself."""
     with as_role(role):
-        row = Decision.objects.get(pk=decision.pk)
+        heard = counting.heard_at(Decision.objects.get(pk=decision.pk).gate)
+        (row,) = (one.decision for one in heard if one.decision.pk == decision.pk)
         asked = {"tier": row.gate.tier, "digest": bytes(row.digest), "at": database_now()} | given
         return signing.why_unsigned(
             row, on_behalf_of_id=None, typed=row.typed, origins=settings.PLACET_ORIGINS, **asked

@@ -42,6 +42,20 @@ def status(gate: Gate, world: World) -> str:
     return str(gate.status)
 
 
+def test_a_voice_that_turns_out_to_be_the_requesters_counts_no_more(world: World) -> None:
+    gate = gate_of(world, {"group": "payments", "count": 1})
+    world.decide(gate, world.bob)
+    assert counting.shortage_of(gate) == ""
+    with as_role("postgres"):
+        both = User.objects.filter(pk__in=[world.alice.pk, world.bob.pk])
+        both.update(email="one@example.org")
+    assert counting.shortage_of(gate) == "0/1"
+    assert status(gate, world) == "open"
+    approve = ("UPDATE approvals_gate SET status = 'approved' WHERE id = %s", [gate.id])
+    answer = refusal(world, "placet_gatekeeper", approve, clearance(gate, gate.id))
+    assert "lock 2: quorum 0/1" in answer
+
+
 def test_all_thresholds_need_distinct_people(world: World) -> None:
     world.join("legal", world.carol)
     gate = gate_of(world, {"group": "payments", "count": 1}, {"group": "legal", "count": 1})

@@ -62,14 +62,14 @@ def execute(room: World) -> int:
 def claim(step: Step) -> ClaimedStep:
     """Claims a ready step as an executor does; gives what the provider is told of it."""
     with as_role("placet_executor"):
-        fence, attempt = transitions.start_step(step.id, holder=holders.me(), seconds=30)
+        claimed = transitions.start_step(step.id, holder=holders.me(), seconds=30)
     return ClaimedStep(
         tenant=step.tenant,
         run_id=step.run_id,
         step_id=step.id,
         tool=step.name,
-        attempt=attempt,
-        fence=fence,
+        attempt=claimed.attempt,
+        fence=claimed.stepclaim.fence,
         digest=bytes(step.digest),
         key=step.key,
         clearance_id=step.clearance_id,

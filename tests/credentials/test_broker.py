@@ -201,10 +201,10 @@ def test_a_claim_that_is_lost_while_the_vault_answers_gets_nothing(
 def test_a_money_step_without_clearance_is_refused_even_if_a_row_could_say_so(
     room: World, cleared: ClaimedStep
 ) -> None:
-    step = Step.objects.get(pk=cleared.step_id)
-    assert list(broker._refusals(cleared, step)) == []
-    step.clearance_id = None
-    assert list(broker._refusals(replace(cleared, clearance_id=None), step)) == [
+    seen = broker._see(cleared)
+    assert seen.step is not None and list(broker._refusals(cleared, seen)) == []
+    seen.step.clearance_id = None
+    assert list(broker._refusals(replace(cleared, clearance_id=None), seen)) == [
         "The step moves money and has no clearance."
     ]
 

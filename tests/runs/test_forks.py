@@ -185,7 +185,7 @@ def pause_step(step: Step) -> None:
     from runs.claims import Held
 
     with as_role("placet_executor"):
-        fence, _ = transitions.start_step(step.pk, holder="executor", seconds=60)
+        fence = transitions.start_step(step.pk, holder="executor", seconds=60).stepclaim.fence
         error = {"kind": "RuntimeError", "message": "It did not work."}
         outcome = transitions.Outcome(status="paused", event="step.paused", error=error)
         transitions.finish_attempt(Held("step", step.pk, fence), outcome)

@@ -154,7 +154,7 @@ def test_cancelling_waits_for_the_effect_in_flight(world: World) -> None:
     world.work()
     first, second = world.steps(run)
     with as_role("placet_executor"):
-        fence, _ = transitions.start_step(first.id, holder="executor", seconds=60)
+        fence = transitions.start_step(first.id, holder="executor", seconds=60).stepclaim.fence
     with as_role("placet_web"):
         request_cancel(run=run, actor="alice")
     world.work()

@@ -89,7 +89,7 @@ def test_only_the_holder_of_the_claim_beats(world: World) -> None:
     world.work()
     (step,) = world.steps(run)
     with as_role("placet_executor"):
-        fence, _ = transitions.start_step(step.id, holder="me", seconds=30)
+        fence = transitions.start_step(step.id, holder="me", seconds=30).stepclaim.fence
         beats = Beats(Held("step", step.id, fence), lambda value: value)
         beats.tell(details=b'"mine"')
         with pytest.raises(Fenced):

@@ -145,7 +145,7 @@ def test_an_attempt_in_flight_ends_and_is_recorded_while_its_run_is_paused(world
     world.work()
     first, _ = world.steps(run)
     with as_role("placet_executor"):
-        fence, _ = transitions.start_step(first.id, holder="executor", seconds=60)
+        fence = transitions.start_step(first.id, holder="executor", seconds=60).stepclaim.fence
     pause(run)
     with as_role("placet_executor"):
         outcome = transitions.Outcome(status="succeeded", event="step.succeeded", result=b"1")
@@ -267,7 +267,7 @@ def test_a_cancellation_can_be_paused_and_goes_on_when_it_is_resumed(world: Worl
     world.work()
     (step,) = world.steps(run)
     with as_role("placet_executor"):
-        fence, _ = transitions.start_step(step.id, holder="executor", seconds=60)
+        fence = transitions.start_step(step.id, holder="executor", seconds=60).stepclaim.fence
     cancel(run)
     world.work()
     pause(run)
@@ -312,7 +312,7 @@ def test_a_terminated_run_ends_at_once_and_what_is_in_flight_is_still_recorded(
     world.work()
     first, _ = world.steps(run)
     with as_role("placet_executor"):
-        fence, _ = transitions.start_step(first.id, holder="executor", seconds=60)
+        fence = transitions.start_step(first.id, holder="executor", seconds=60).stepclaim.fence
     assert terminate(run)
     world.work()
     now = world.run_now(run)

@@ -142,7 +142,9 @@ def test_a_thawed_executor_writes_nothing_and_its_late_outcome_is_refused(world:
     (step,) = world.steps(run)
     late = Outcome(status="failed", event="step.failed", error={"kind": "x", "message": "x"})
     with as_role("placet_executor"):
-        fence, _ = transitions.start_step(step.id, holder="the frozen one", seconds=0.01)
+        fence = transitions.start_step(
+            step.id, holder="the frozen one", seconds=0.01
+        ).stepclaim.fence
         frozen = claims.Held("step", step.id, fence)
         time.sleep(0.02)
         recovery.recover_lost_steps()
@@ -527,7 +529,7 @@ def test_cancelling_sees_a_step_that_ends_between_its_two_transactions(world: Wo
     world.work()
     (step,) = world.steps(run)
     with as_role("placet_executor"):
-        fence, _ = transitions.start_step(step.id, holder=holders.me(), seconds=60)
+        fence = transitions.start_step(step.id, holder=holders.me(), seconds=60).stepclaim.fence
     with as_role("placet_web"):
         request_cancel(run=run, actor="alice")
     with as_role("placet_worker"):

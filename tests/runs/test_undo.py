@@ -217,7 +217,7 @@ def test_a_step_in_flight_whose_attempts_are_spent_meanwhile_asks_nobody_any_mor
     first, second = world.steps(run)
     with as_role("placet_executor"):
         assert effects.execute(first.pk)
-        fence, _ = transitions.start_step(second.pk, holder="executor", seconds=60)
+        fence = transitions.start_step(second.pk, holder="executor", seconds=60).stepclaim.fence
     cancel(run)
     world.work()
     assert world.run_now(run).waiting_for == "book to end, then what it did is undone"
