@@ -120,15 +120,17 @@ def timed(times: int, deed: Callable[[], object]) -> dict[str, float]:
     return percentiles(took)
 
 
-def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 120) -> float:
-    """How long it took, in seconds."""
+def wait_until(
+    is_so: Callable[[], bool], what: str, seconds: float = 120, *, pause: float = 0.005
+) -> float:
+    """How long it took, in seconds; `pause` is how long between two looks."""
     begin = time.monotonic()
     while not is_so():
         if time.monotonic() - begin > seconds:
             for log in sorted(Path(os.environ["PLACET_TEST_WORLD"]).glob("*.log")):
                 print(f"--- {log.name}\n{log.read_text()[-2000:]}")
             raise SystemExit(f"Waited {seconds:.0f} s for {what}.")
-        time.sleep(0.005)
+        time.sleep(pause)
     return time.monotonic() - begin
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.bench import floor, place
 
-RUNS, STEPS_A_RUN = 60, 50
+RUNS, STEPS_A_RUN = 240, 50
 TEN_STEP_RUNS = 40
 WAKINGS = 30
 KILLS = 5
@@ -78,7 +78,7 @@ class _Bench:
             cpu, meter = place.cpu_seconds([self.worker]), Meter(self.servers)
         finally:
             os.killpg(self.worker, signal.SIGCONT)
-        self.finish(runs)
+        self.finish(runs, pause=0.1)
         steps = RUNS * STEPS_A_RUN
         used = place.cpu_seconds([self.worker]) - cpu
         within = """
@@ -91,10 +91,12 @@ class _Bench:
             "CPU ms a step (worker)": round(1000 * used / steps, 2),
         }
 
-    def finish(self, runs: list[Any]) -> None:
+    def finish(self, runs: list[Any], pause: float = 0.005) -> None:
         ids = [run.id for run in runs]
         left = "SELECT count(*) FROM runs_run WHERE id = ANY(%s) AND finished_at IS NULL"
-        place.wait_until(lambda: not place.ask(self.servers, left, ids), "the runs to end")
+        place.wait_until(
+            lambda: not place.ask(self.servers, left, ids), "the runs to end", pause=pause
+        )
 
     def ten_steps(self) -> dict[str, dict[str, float]]:
         """From the start to the end, by the database's clock."""
