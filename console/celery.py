@@ -174,10 +174,13 @@ def sweeps_of(process: str) -> tuple[str, list[Any]]:
 
 
 def let_children_listen() -> int:
-    """Sends a message for each child that has none: with it, the child begins to listen."""
+    """Sends a message for each child that has none: with it, the child begins to listen. While
+    any does, whoever has a hint is told so."""
     queue = QUEUES.get(settings.PLACET_PROCESS)
     if queue is None or not listening.is_possible() or time.monotonic() < _broken_until:
         return 0
+    if state.active_requests:
+        listening.mark(queue)
     idle = _children - len(state.reserved_requests)
     for _ in range(idle):
         _send_message(queue, listening.NOBODY)
@@ -216,7 +219,7 @@ class Hearing:
     """Whether messages still arrive, of which this process knows that they were sent."""
 
     def __init__(self) -> None:
-        self._sent = self._received = 0
+        self._sent, self._received = _sent, state.total_count.total()
         self._asked_at: float | None = None
 
     def is_deaf(self, found: int) -> bool:

@@ -21,14 +21,13 @@ import redis
 from django.conf import settings
 
 from console import tracing
+from runs import limits
 
-LISTEN_SECONDS = 200.0
-"""How long a child listens before it returns to Celery, whose limit for a slice counts from the
-message on: this, the longest slice and the longest safe attempt end before it."""
 WAIT_SECONDS = 0.5
 """How long one wait at Valkey lasts, and so how long a process that is to end waits for it."""
-HEARD_SECONDS = 30
-"""How long after a child has last listened hints are still put into the list."""
+MARK_SECONDS = 30
+"""How long after a process of theirs was last known to live hints are still put into the list."""
+MARK_AGAIN_SECONDS = 5.0
 MOST = 100
 """Hints in a list. Beyond that the oldest are dropped: whoever comes next goes on with whatever
 is ready, and a process that forges hints fills no memory."""
@@ -40,6 +39,7 @@ logger = logging.getLogger(__name__)
 
 # Told by the parent to its children, who are forked with it.
 _ends = mmap.mmap(-1, 1)
+_marks_at = 0.0
 
 
 @functools.cache
@@ -82,12 +82,14 @@ def following(queue: str, first: UUID) -> Iterator[UUID | None]:
     yield None if first == NOBODY else first
     if not is_possible():
         return
-    parent, until, marked_at = os.getppid(), time.monotonic() + LISTEN_SECONDS, 0.0
+    parent, until = os.getppid(), time.monotonic() + limits.LISTEN_SECONDS
+    looks_at = time.monotonic() + MARK_AGAIN_SECONDS
     while not _ends[0] and time.monotonic() < until and os.getppid() == parent:
         try:
-            if time.monotonic() - marked_at > HEARD_SECONDS / 6:
-                _client().set(_mark_of(queue), 1, ex=HEARD_SECONDS)
-                marked_at = time.monotonic()
+            if time.monotonic() > looks_at:
+                looks_at = time.monotonic() + MARK_AGAIN_SECONDS
+                if _messages_wait(queue):
+                    return
             heard = _client().brpop([_list_of(queue)], timeout=WAIT_SECONDS)
         except redis.RedisError as error:
             logger.debug("Valkey is away: %s", error)
@@ -97,6 +99,21 @@ def following(queue: str, first: UUID) -> Iterator[UUID | None]:
         id = None if heard is None else _id(heard[1])
         if id is not None:
             yield id
+
+
+def mark(queue: str) -> None:
+    """Says that children of this queue listen, or will when they have done what they are busy
+    with. The parent says so, because they may be busy for long: meanwhile hints must not become
+    messages that nobody takes. Raises `redis.RedisError` when Valkey is away."""
+    global _marks_at
+    if time.monotonic() > _marks_at:
+        _client().set(_mark_of(queue), 1, ex=MARK_SECONDS)
+        _marks_at = time.monotonic() + MARK_AGAIN_SECONDS
+
+
+def _messages_wait(queue: str) -> bool:
+    """Whether Celery has messages for which no child is free, as before anybody listened."""
+    return bool(_client().llen(queue))
 
 
 def end() -> None:

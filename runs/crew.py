@@ -74,8 +74,9 @@ company = Company()
 class Crew:
     """Up to `size` threads, begun when there is something for them to do.
 
-    `drain` is what each does with a hint: it goes on until nothing is ready, or `is_ending` says
-    so.
+    `drain` is what each does with a hint, and then with whatever else is ready, for a while, or
+    until `is_ending` says so. After that it takes the next hint: what only a hint leads to, such
+    as a run that was lost, does not wait until there is nothing else to do.
     """
 
     def __init__(self, size: int, drain: Drain) -> None:

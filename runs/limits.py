@@ -112,7 +112,10 @@ MAX_AMOUNT_MINOR = 10**15
 """The largest amount of a money step, in minor units."""
 
 SLICE_SECONDS = 60.0
-"""How long one Celery message keeps taking further work before it returns."""
+"""How long a hint keeps taking further work before whoever got it looks at the next."""
+
+LISTEN_SECONDS = 200.0
+"""How long a child listens for hints by itself before it returns to Celery."""
 
 SWEEP_BATCH = 200
 """Rows that one pass of a sweep repairs."""

@@ -12,14 +12,14 @@ from django.conf import settings
 from runs import dispatch, effects, limits, worker
 from runs.crew import Crew
 
-EXECUTE_SECONDS = limits.MAX_TIMEOUT_SECONDS + limits.SLICE_SECONDS + 60
-"""Celery's own limit, above the longest attempt: each attempt has a limit of its own."""
+EXECUTE_SECONDS = limits.LISTEN_SECONDS + limits.SLICE_SECONDS + limits.MAX_TIMEOUT_SECONDS + 60
+"""Celery's own limit, above the longest attempt that begins last: each has a limit of its own."""
 
 
 @cache
 def crew() -> Crew:
     """The threads of this process that run slices."""
-    return Crew(settings.PLACET_RUNS_AT_ONCE, worker.drain_on)
+    return Crew(settings.PLACET_RUNS_AT_ONCE, worker.drain)
 
 
 @shared_task(name="runs.advance", ignore_result=True)

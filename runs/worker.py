@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import logging
-import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -51,9 +50,9 @@ logger = logging.getLogger(__name__)
 
 def drain(
     first: UUID | None = None,
+    is_ending: Callable[[], bool] = lambda: False,
     *,
     seconds: float = limits.SLICE_SECONDS,
-    is_ending: Callable[[], bool] = lambda: False,
 ) -> int:
     """Advances the hinted run, then whatever else is ready, for at most so long and until
     `is_ending`.
@@ -66,11 +65,6 @@ def drain(
     while time.monotonic() < until and not is_ending() and _advance_next():
         count += 1
     return count
-
-
-def drain_on(first: UUID | None, is_ending: Callable[[], bool]) -> int:
-    """`drain`, for a thread of a crew: until nothing is ready, however long that takes."""
-    return drain(first, seconds=math.inf, is_ending=is_ending)
 
 
 def advance(run_id: UUID) -> bool:

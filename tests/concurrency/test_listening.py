@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 
 from console import celery, listening
-from runs import dispatch
+from runs import dispatch, limits
 from tests.harness import World, admin
 from tests.servers import Servers
 from tests.stack import Stack
@@ -21,8 +21,9 @@ QUEUE = "runs"
 
 
 @pytest.fixture(autouse=True)
-def valkey() -> Iterator[redis.Redis]:
+def valkey(monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
     """With nothing said, and nobody listening."""
+    monkeypatch.setattr(listening, "_marks_at", 0.0)
     with redis.Redis.from_url(settings.PLACET_BROKER_URL) as valkey:
         valkey.flushdb()
         yield valkey
@@ -31,17 +32,39 @@ def valkey() -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "LISTEN_SECONDS", 0.4)
+    monkeypatch.setattr(limits, "LISTEN_SECONDS", 0.4)
     monkeypatch.setattr(listening, "WAIT_SECONDS", 0.1)
 
 
 def test_a_hint_goes_through_celery_until_a_child_listens(brief: None) -> None:
     first, second = uuid.uuid4(), uuid.uuid4()
     assert not listening.tell(QUEUE, first)
-    heard = list(listening.following(QUEUE, second))
+    listening.mark(QUEUE)
     # What was said before anybody listened is not lost either.
-    assert heard == [second, first]
+    assert list(listening.following(QUEUE, second)) == [second, first]
     assert listening.tell(QUEUE, first)
+
+
+def test_messages_that_nobody_takes_let_a_child_return_to_celery(
+    monkeypatch: pytest.MonkeyPatch, valkey: redis.Redis
+) -> None:
+    monkeypatch.setattr(listening, "MARK_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(listening, "WAIT_SECONDS", 0.1)
+    valkey.lpush(QUEUE, b"a message of Celery's")
+    began = time.monotonic()
+    assert list(listening.following(QUEUE, listening.NOBODY)) == [None]
+    assert time.monotonic() - began < limits.LISTEN_SECONDS / 10
+
+
+@pytest.mark.parametrize("are_busy", [True, False])
+def test_hints_become_no_messages_while_all_who_listen_are_busy(
+    monkeypatch: pytest.MonkeyPatch, are_busy: bool
+) -> None:
+    monkeypatch.setattr(settings, "PLACET_PROCESS", "worker")
+    monkeypatch.setattr(celery, "_broken_until", 0.0)
+    monkeypatch.setattr(celery.state, "active_requests", {"a slice"} if are_busy else set())
+    celery.let_children_listen()
+    assert listening.tell(QUEUE, uuid.uuid4()) is are_busy
 
 
 def test_a_message_that_names_nobody_lets_a_child_look_by_itself(brief: None) -> None:
@@ -82,7 +105,7 @@ def test_a_child_whose_process_is_to_end_listens_no_longer(
     assert next(iter(heard)) is None
     listening.end()
     assert list(heard) == []
-    assert time.monotonic() - began < listening.LISTEN_SECONDS / 10
+    assert time.monotonic() - began < limits.LISTEN_SECONDS / 10
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def meeting(world: World, count: int) -> list[uuid.UUID]:
 def test_runs_of_one_process_meet(world: World, crews: Callable[..., Crew]) -> None:
     runs = meeting(world, COUNT)
     with as_role("placet_worker"):
-        made = crews(COUNT, worker.drain_on)
+        made = crews(COUNT, worker.drain)
         made.work_off(runs)
         assert made.end(20)
     results = {step.result for step in Step.objects.filter(run__in=runs)}
@@ -124,7 +124,7 @@ def test_who_is_ending_begins_nothing_more(crews: Callable[..., Crew], world: Wo
     def drain(hint: uuid.UUID | None, is_ending: crew.IsEnding) -> int:
         begun.set()
         wait_for(is_ending)
-        return worker.drain_on(None, is_ending)
+        return worker.drain(None, is_ending)
 
     with as_role("placet_worker"):
         made = crews(2, drain)
