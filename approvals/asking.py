@@ -83,7 +83,7 @@ def evaluated_again(policy: Policy, told: dict[str, Any]) -> Outcome:
 def since(gate: Gate) -> Outcome | None:
     """What the policy in force says now about a gate that an older version opened; None where no
     version has taken that one's place."""
-    if gate.policy.retired_at is None:
+    if policies.is_in_force(gate.policy_id):
         return None
     policy = policies.in_force(gate.tenant)
     document = policies.EMPTY if policy is None else policy.body

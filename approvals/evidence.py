@@ -16,13 +16,13 @@ from runs.models import Run, Step
 from runs.prepared import Columns
 
 STEP, RUN, GATE, CLEARANCE, POLICY = map(Columns, (Step, Run, Gate, Clearance, Policy))
-VERSION = Columns(Policy, "id", "tenant", "number", "retired_at")
+VERSION = Columns(Policy, "id", "tenant", "number")
 IS_CANARY = "EXISTS (SELECT FROM approvals_canary c WHERE c.step_id = s.id)"
 # The gate is locked: decision, claim and expiry wait until the gatekeeper has concluded.
 WAITING = f"""
     WITH g AS (SELECT * FROM approvals_gate WHERE step_id = %(step)s FOR NO KEY UPDATE)
     SELECT {STEP.of("s")}, {RUN.of("r")}, {GATE.of("g")}, {VERSION.of("p")}, {IS_CANARY},
-        coalesce(approvals_frozen(g.tenant, g.tool, r.workflow, g.payee), ''), clock_timestamp()
+        clock_timestamp()
     FROM runs_step s JOIN runs_run r ON r.id = s.run_id
     LEFT JOIN g ON true LEFT JOIN approvals_policy p ON p.id = g.policy_id
     WHERE s.id = %(step)s
@@ -42,12 +42,12 @@ CLEARED = f"""
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
     """A step with its run, and its gate with the version of the policy that opened it, where
-    there is one. `why_frozen` is empty unless something stops it."""
+    there is one. What may change while locks are waited for (a freeze, another version of the
+    policy) is not told here, but asked when it counts."""
 
     step: Step
     gate: Gate | None
     is_canary: bool
-    why_frozen: str
     now: datetime
 
 
@@ -70,8 +70,8 @@ def waiting(step_id: UUID) -> Waiting:
     step.run = run
     if gate is not None:
         gate.step, gate.run, gate.policy = step, run, version
-    is_canary, why_frozen, now = more
-    return Waiting(step=step, gate=gate, is_canary=is_canary, why_frozen=why_frozen, now=now)
+    is_canary, now = more
+    return Waiting(step=step, gate=gate, is_canary=is_canary, now=now)
 
 
 def cleared(step_id: UUID) -> Cleared:

@@ -10,13 +10,13 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Q, QuerySet
 
 from approvals import limits, people
 from approvals.errors import ChangeRefused, FreezeRefused
 from approvals.models import Change, Decision, Freeze, Gate
 from approvals.seals import seal, words
+from runs import prepared
 from runs.clock import database_now
 from runs.models import new_id
 
@@ -90,9 +90,9 @@ def why_frozen(gate: Gate) -> str:
     The words are those of the lock itself, so that what is said is what will be refused.
     """
     workflow = gate.run.workflow
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(
-            "SELECT approvals_frozen(%s, %s, %s, %s)",
+            "SELECT approvals_frozen(%s::text, %s::text, %s::text, %s::text)",
             [gate.tenant, gate.tool, workflow, gate.payee],
         )
         row = cursor.fetchone()

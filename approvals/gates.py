@@ -237,9 +237,9 @@ def _is_enough(gate: Gate, heard: list[Heard], at: datetime) -> bool:
 def _clear_unless_stopped(gate: Gate, seen: Waiting) -> bool:
     """What is frozen stays held and says so, and what no rule covers any more; the sweep goes on
     with it after the thaw, or with the next policy. What is blocked since is refused."""
-    step = seen.step
-    if seen.why_frozen:
-        transitions.explain_hold(step.id, f"{seen.why_frozen} It goes on once it is thawed.")
+    step, why_frozen = seen.step, freezes.why_frozen(gate)
+    if why_frozen:
+        transitions.explain_hold(step.id, f"{why_frozen} It goes on once it is thawed.")
         return False
     since = asking.since(gate)
     if since is not None and since.kind == Kind.BLOCK:

@@ -13,7 +13,7 @@ from approvals import counting, limits, quorum
 from approvals.errors import PolicyRefused
 from approvals.models import Policy
 from approvals.rules.document import normalise
-from runs import canonical
+from runs import canonical, prepared
 from runs.canonical import CURRENCIES
 from runs.declare import pointer
 from runs.limits import MAX_AMOUNT_MINOR
@@ -26,6 +26,14 @@ EMPTY: dict[str, Any] = {"v": 1, "rules": [], "lists": {}, "freezes": []}
 def in_force(tenant: str) -> Policy | None:
     """The version that decides now; without one, everything that waits for people is held."""
     return Policy.objects.filter(tenant=tenant, retired_at=None).first()
+
+
+def is_in_force(policy_id: Any) -> bool:
+    """Whether no other version has taken its place, as of now: whatever locks were waited for."""
+    with prepared.cursor() as cursor:
+        cursor.execute("SELECT retired_at IS NULL FROM approvals_policy WHERE id = %s", [policy_id])
+        row = cursor.fetchone()
+    return row is not None and bool(row[0])
 
 
 def lock(tenant: str) -> None:

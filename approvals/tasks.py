@@ -58,8 +58,14 @@ def keep(id: str) -> None:
     """What a hint names: a step to be looked at, a glass whose signatures are to be verified, or
     a key that somebody wants enrolled."""
     for hinted in dispatch.following("gates", UUID(id)):
-        if hinted is not None and not gates.keep(hinted) and not glasskeys.keep(hinted):
-            registry.register_key(hinted)
+        if hinted is not None:
+            handled(_kept, hinted, "What hint %s names could not be handled; the sweep finds it.")
+
+
+def _kept(id: UUID) -> bool:
+    if not gates.keep(id) and not glasskeys.keep(id):
+        registry.register_key(id)
+    return True
 
 
 def sweep_due_gates() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from approvals import gates
 from approvals.models import Gate, Policy
 from runs.models import Step
 from tests.approvals.attacks import ALL_PROCESSES, clearing, parked, refusal
@@ -101,6 +102,36 @@ def test_what_the_policy_blocks_since_is_refused_instead_of_cleared(world: World
     error = Step.objects.get(pk=gate.step_id).error
     assert (error["kind"], "Not there." in error["message"]) == ("Blocked", True)
     assert ledger("pay-called") == []
+
+
+def test_what_is_blocked_while_the_gatekeeper_verifies_is_refused_as_well(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, _ = asked_of_two(world)
+    blocking = world.publish(BLOCK)
+    in_force(gate.policy_id, instead_of=blocking.pk)
+    world.decide(gate, world.carol)
+    verify = gates._is_enough
+
+    def verify_and_be_late(*asked: Any) -> bool:
+        is_enough = verify(*asked)
+        in_force(blocking.pk, instead_of=gate.policy_id)
+        return is_enough
+
+    monkeypatch.setattr(gates, "_is_enough", verify_and_be_late)
+    world.keep_gates()
+    assert said_of(gate) == ("denied", "denied")
+    error = Step.objects.get(pk=gate.step_id).error
+    assert (error["kind"], "Not there." in error["message"]) == ("Blocked", True)
+
+
+def in_force(policy: Any, *, instead_of: Any) -> None:
+    with admin() as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute(
+            "UPDATE approvals_policy SET retired_at = clock_timestamp() WHERE id = %s", [instead_of]
+        )
+        superuser.execute("UPDATE approvals_policy SET retired_at = NULL WHERE id = %s", [policy])
 
 
 def test_what_no_rule_covers_any_more_stays_held_until_one_does(world: World) -> None:
