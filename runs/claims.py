@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -18,8 +18,9 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
+from psycopg.errors import LockNotAvailable
 
-from runs import holders, journal, prepared
+from runs import holders, journal, limits, prepared
 from runs.errors import Fenced
 from runs.models import Run
 
@@ -72,6 +73,7 @@ NEXT_RUN = """
 """
 TAKE_RUN = TAKE.replace("{which}", THIS_RUN.replace("{suspect}", SUSPECT))
 TAKE_NEXT = TAKE.replace("{which}", NEXT_RUN)
+RENEW_PATIENCE = "SET lock_timeout = 1000"
 RENEW = {
     "run": """
         UPDATE runs_claim SET expires_at = clock_timestamp() + %s * interval '1 second'
@@ -99,6 +101,8 @@ class Held:
     """How many events the run's journal had when it was claimed."""
     run: Run | None = None
     """Of a run: its row, as it was when it was claimed."""
+    went_on_at: float = field(default_factory=time.monotonic)
+    """When whoever holds it last began or recorded something."""
 
     @property
     def age_seconds(self) -> float:
@@ -110,6 +114,13 @@ class Held:
         """Taken by another, or so old that it may be at any moment. Told by age, so that a
         renewal that hangs cannot hide it."""
         return self.was_taken or time.monotonic() >= self.lost_at
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a workflow's own code, which nothing else ends, does not come back. A step has
+        a time of its own, which is shorter."""
+        stood = time.monotonic() - self.went_on_at
+        return self.kind == "run" and stood > limits.STUCK_SECONDS
 
     @property
     def lost_at(self) -> float:
@@ -152,6 +163,15 @@ def _take(statement: str, which: dict[str, Any]) -> Held | None:
     fence, last_seq, deaths, *columns = row
     run = journal.run_of(columns)
     return Held("run", run.id, fence, last_seq=last_seq, deaths=deaths, run=run)
+
+
+def _exit() -> None:
+    os._exit(ENDED_STUCK)
+
+
+ENDED_STUCK = 76
+"""The exit status of a process whose workflow does not come back."""
+_end_process: Callable[[], None] = _exit
 
 
 class Keeper:
@@ -202,7 +222,11 @@ class Keeper:
             with self._changed:
                 due = [h for h in self._held if h.age_seconds >= settings.PLACET_CLAIM_SECONDS / 3]
             for held in due:
-                self._renew(held)
+                if held.is_stuck:
+                    logger.error("%s %s stands still; its process ends.", held.kind, held.id)
+                    _end_process()
+                else:
+                    self._renew(held)
         connection.close()
 
     def _renew(self, held: Held) -> None:
@@ -211,6 +235,7 @@ class Keeper:
             sent_at = time.monotonic()
             try:
                 with prepared.cursor() as cursor:
+                    cursor.execute(RENEW_PATIENCE)
                     cursor.execute(
                         RENEW[held.kind], [settings.PLACET_CLAIM_SECONDS, held.id, held.fence]
                     )
@@ -218,6 +243,9 @@ class Keeper:
                 held.renewed_at = sent_at
                 break
             except Exception as error:
+                if isinstance(error.__cause__, LockNotAvailable):
+                    # Somebody stands with its lock; the others are not to be lost for that.
+                    break
                 logger.warning("The claim on %s %s was not renewed: %s", held.kind, held.id, error)
                 connection.close()
         if held.is_lost:

@@ -14,7 +14,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 from django.db import connection
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 IDLE_SECONDS = 10.0
 """How long a thread waits for more before it ends, and its connection with it."""
+BUSY_SECONDS = 1.0
+"""How long a hint waits for a thread; as long, a process that is to end waits for it."""
 ALONE_SECONDS = 30.0
 """How long such a run waits for the others to be out of its way; nobody holds it meanwhile."""
 
@@ -39,6 +41,7 @@ class Company:
         self._changed = threading.Condition()
         self._together = 0
         self._is_one_alone = False
+        self._suspects: set[UUID] = set()
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -54,18 +57,24 @@ class Company:
                 self._changed.notify_all()
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Beside nobody, or, where others are still there after `ALONE_SECONDS`, beside those."""
+    def alone(self, who: UUID) -> Iterator[bool]:
+        """Beside nobody, or, where others are still there after `ALONE_SECONDS`, beside those.
+        Gives False at once where the same one waits for that already."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_one_alone)
-            self._is_one_alone = True
-            self._changed.wait_for(lambda: self._together == 0, ALONE_SECONDS)
+            is_first = who not in self._suspects
+            if is_first:
+                self._suspects.add(who)
+                self._changed.wait_for(lambda: not self._is_one_alone)
+                self._is_one_alone = True
+                self._changed.wait_for(lambda: self._together == 0, ALONE_SECONDS)
         try:
-            yield
+            yield is_first
         finally:
             with self._changed:
-                self._is_one_alone = False
-                self._changed.notify_all()
+                if is_first:
+                    self._suspects.discard(who)
+                    self._is_one_alone = False
+                    self._changed.notify_all()
 
 
 company = Company()
@@ -87,7 +96,8 @@ class Crew:
         self._is_ending = threading.Event()
 
     def work_off(self, hints: Iterable[UUID | None]) -> None:
-        """Hands over one hint after the other; waits while all threads are busy."""
+        """Hands over one hint after the other. One that comes while all threads are busy, and are
+        still after `BUSY_SECONDS`, is dropped: it is a hint, and the sweep sends another."""
         for hint in hints:
             self._hand_over(hint)
 
@@ -99,12 +109,16 @@ class Crew:
 
     def _hand_over(self, hint: UUID | None) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._idle > 0 or self._threads < self._size)
+            is_free = self._changed.wait_for(
+                lambda: self._idle > 0 or self._threads < self._size, BUSY_SECONDS
+            )
+            if not is_free:
+                return
             if self._idle > 0:
                 self._idle -= 1
             else:
-                self._threads += 1
                 threading.Thread(target=self._work, name="slices", daemon=True).start()
+                self._threads += 1
             self._hints.put(hint)
 
     def _work(self) -> None:
@@ -133,7 +147,9 @@ class Crew:
         except BaseException:
             # The thread lives on; what it began is done again by whoever finds the run.
             logger.exception("A slice was broken off; its run will be taken up again.")
-            connection.close()
-        with self._changed:
-            self._idle += 1
-            self._changed.notify_all()
+            with suppress(Exception):
+                connection.close()
+        finally:
+            with self._changed:
+                self._idle += 1
+                self._changed.notify_all()

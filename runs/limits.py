@@ -114,6 +114,9 @@ MAX_AMOUNT_MINOR = 10**15
 SLICE_SECONDS = 60.0
 """How long a hint keeps taking further work before whoever got it looks at the next."""
 
+STUCK_SECONDS = 1_500.0
+"""How long a workflow's own code may take from one step to the next; then its process ends."""
+
 LISTEN_SECONDS = 200.0
 """How long a child listens for hints by itself before it returns to Celery."""
 

@@ -77,10 +77,16 @@ def look_at_connections() -> None:
         raw = connection.connection
         if raw is None:
             continue
-        if raw.closed or select.select([raw.fileno()], [], [], 0)[0]:
+        if raw.closed or _is_readable(raw.fileno()):
             connection.close()
         else:
             connection.health_check_done = True
+
+
+def _is_readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class Columns:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -112,6 +113,7 @@ class Slice:
         try:
             asked = transitions.record(self.claim, recording)
             self.history += 1
+            self.claim.went_on_at = time.monotonic()
         except (Fenced, DatabaseError, InterfaceError) as error:
             raise Stopped(error) from error
         if asked:
@@ -119,6 +121,7 @@ class Slice:
 
     def begin(self) -> None:
         """Something is about to be done that no slice before has done."""
+        self.claim.went_on_at = time.monotonic()
 
     def declare(self, step: Declared) -> None:
         """A step for the executor, committed when the run parks."""

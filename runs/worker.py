@@ -62,7 +62,7 @@ def drain(
     until, count = time.monotonic() + seconds, 0
     if first is not None:
         count += advance(first)
-    while time.monotonic() < until and not is_ending() and _advance_next():
+    while time.monotonic() < until and _advance_next(is_ending):
         count += 1
     return count
 
@@ -74,13 +74,13 @@ def advance(run_id: UUID) -> bool:
             return True
     if not claims.is_suspect(run_id):
         return False
-    with company.alone():
-        return _advance(claims.take_run(run_id))
+    with company.alone(run_id) as is_first:
+        return is_first and _advance(claims.take_run(run_id))
 
 
-def _advance_next() -> bool:
+def _advance_next(is_ending: Callable[[], bool]) -> bool:
     with company.together():
-        return _advance(claims.take_next())
+        return not is_ending() and _advance(claims.take_next())
 
 
 def _advance(claim: Held | None) -> bool:
@@ -152,7 +152,8 @@ def _go_its_way(claim: Held, run: Run) -> None:
 
 def _re_run(claim: Held, run: Run, workflow: Workflow) -> None:
     # A journal that only says that its run was started has no steps, but those a fork has copied.
-    is_fresh = claim.last_seq == 1 and run.forked_from_id is None
+    # Asked once: when people have steered the run, this slice itself may have recorded some.
+    is_fresh = run is claim.run and claim.last_seq == 1 and run.forked_from_id is None
     entries = {} if is_fresh else journal.load(run.id)
     slice = Slice(claim=claim, run=run, journal=entries, show_progress=show_progress)
     asked = undo.asked_by_a_person(slice.journal)

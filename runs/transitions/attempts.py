@@ -82,6 +82,9 @@ FINISH, TAKE_OVER, END_WAITING = (SETTLE.replace("{claim}", one) for one in (HEL
 def finish_attempt(claim: Held, outcome: Outcome) -> None:
     """Running -> what became of it, for the holder of the step's claim; wakes the run."""
     with transaction.atomic(), prepared.cursor() as cursor:
+        # A statement of its own: what waited for this lock would see the claim as it was before,
+        # and call one lost that was renewed meanwhile.
+        rows.lock_run_of(claim.id)
         if not _settle(cursor, FINISH, claim.id, outcome, actor="executor", fence=claim.fence):
             raise Fenced(f"The claim on step {claim.id} with fence {claim.fence} is lost.")
     reach(f"committed:{outcome.event}")

@@ -52,7 +52,8 @@ START = f"""
         INSERT INTO runs_event (tenant, run_id, seq, kind, position, actor, body, trace_id)
         SELECT step.tenant, step.run_id, head.last_seq, 'step.started', step.position, 'executor',
             convert_to('{{"attempt":' || step.attempt || ',"fence":' || claim.fence
-                || ',"holder":' || %(holder_in_json)s || ',"key":"' || step.key || '"}}', 'UTF8'),
+                || ',"holder":' || %(holder_in_json)s
+                || ',"key":' || to_json(step.key)::text || '}}', 'UTF8'),
             %(trace)s
         FROM head, step, claim
     )

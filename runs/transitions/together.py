@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
-from psycopg.errors import DeadlockDetected
+from psycopg.errors import DeadlockDetected, LockNotAvailable, QueryCanceled
 
 from runs import prepared
 from runs.transitions import rows
@@ -22,8 +22,8 @@ from runs.transitions import rows
 MOST = 64
 """Steps in one commit."""
 
-# What `of_runs.RECORD` does for a step that has ended well and takes no message, for many. Rows
-# of `runs_claim` are locked in the order of their ids, as far as one statement can say so.
+# What `of_runs.RECORD` does for a step that has ended well and takes no message, for many. A run
+# whose claim somebody else has locked is left out, so that nobody waits for the sake of another.
 RECORD_MANY = """
     WITH given AS (
         SELECT * FROM unnest(
@@ -33,9 +33,14 @@ RECORD_MANY = """
             %(took)s::double precision[], %(result)b::bytea[], %(body)b::bytea[], %(trace)s::text[]
         ) AS one (run, fence, id, position, kind, name, event, arguments, digest, key, attempt,
                   failures, took, result, body, trace)
+    ), free AS (
+        SELECT c.run_id, c.fence FROM runs_claim c JOIN given ON c.run_id = given.run
+        WHERE c.fence = given.fence AND c.expires_at > clock_timestamp()
+        FOR NO KEY UPDATE OF c SKIP LOCKED
     ), head AS (
-        UPDATE runs_claim c SET last_seq = last_seq + 1 FROM given
-        WHERE c.run_id = given.run AND c.fence = given.fence AND c.expires_at > clock_timestamp()
+        UPDATE runs_claim c SET last_seq = last_seq + 1
+        FROM given JOIN free ON free.run_id = given.run AND free.fence = given.fence
+        WHERE c.run_id = free.run_id
         RETURNING c.tenant, c.last_seq, given.*
     ), step AS (
         INSERT INTO runs_step (
@@ -58,7 +63,7 @@ RECORD_MANY = """
         SELECT tenant, run, last_seq, event, position, 'worker', body, trace FROM head
         RETURNING run_id, seq
     )
-    SELECT head.run, head.tenant, event.seq, {asked}
+    SELECT head.id, head.tenant, event.seq, {asked}
     FROM head JOIN step ON step.run_id = head.run JOIN event ON event.run_id = head.run
     JOIN runs_run r ON r.id = head.run
 """.replace("{asked}", rows.ASKED)
@@ -105,11 +110,10 @@ class Together:
                 if len(parts) == 1:
                     return write_alone(values, alone)
                 _settle(parts)
-        if part.is_refused:
-            return write_alone(values, alone)
-        if part.error is not None:
+        if part.error is not None and not part.is_refused:
             raise part.error
-        return part.written
+        # Who was left out hears what it is about: a lock to wait for, or a claim that is lost.
+        return part.written or write_alone(values, alone)
 
     def _joined(self, values: Values) -> _Part:
         """The part of whoever calls, once it is over, or it is this one's turn to lead."""
@@ -146,14 +150,14 @@ def _settle(parts: Sequence[_Part]) -> None:
     except BaseException as error:
         # Where the connection was not lost, the statement did nothing for any of them.
         is_lost = isinstance(error, OperationalError | InterfaceError) and not isinstance(
-            error.__cause__, DeadlockDetected
+            error.__cause__, (DeadlockDetected, LockNotAvailable, QueryCanceled)
         )
         for part in parts:
             part.is_refused = isinstance(error, DatabaseError) and not is_lost
             part.error = error
     else:
         for part in parts:
-            part.written = written.get(part.values["run"])
+            part.written = written.get(part.values["id"])
 
 
 def write_alone(values: Values, alone: str) -> tuple[Any, ...] | None:

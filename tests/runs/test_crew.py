@@ -84,6 +84,25 @@ def test_no_more_run_at_once_than_there_may_be(crews: Callable[..., Crew]) -> No
     assert (len(most), max(most)) == (6, 2)
 
 
+def test_a_hint_that_nobody_is_free_for_is_dropped(
+    crews: Callable[..., Crew], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crew, "BUSY_SECONDS", 0.05)
+    release, seen = threading.Event(), []
+
+    def drain(hint: uuid.UUID | None, is_ending: crew.IsEnding) -> None:
+        seen.append(hint)
+        release.wait(10)
+
+    made = crews(1, drain)
+    first = uuid.uuid4()
+    # Whoever hands over is not held up: its process may have been told to end.
+    made.work_off([first, uuid.uuid4(), uuid.uuid4()])
+    release.set()
+    assert made.end(10)
+    assert seen == [first]
+
+
 def test_a_slice_that_breaks_off_takes_no_thread_with_it(crews: Callable[..., Crew]) -> None:
     done: queue.SimpleQueue[uuid.UUID | None] = queue.SimpleQueue()
     broken, whole = uuid.uuid4(), uuid.uuid4()
@@ -144,7 +163,7 @@ def test_one_alone_waits_for_the_others_and_they_for_it() -> None:
             others_may_end.wait(10)
 
     def suspect() -> None:
-        with company.alone():
+        with company.alone(uuid.uuid4()):
             seen.append("alone")
             alone_may_end.wait(10)
             seen.append("alone no more")
@@ -169,6 +188,14 @@ def test_one_alone_waits_for_the_others_and_they_for_it() -> None:
     assert seen == ["first began", "alone", "alone no more", "second began"]
 
 
+def test_the_same_one_does_not_wait_twice_to_be_alone() -> None:
+    company, who = Company(), uuid.uuid4()
+    with company.alone(who) as is_first, company.alone(who) as is_second:
+        assert (is_first, is_second) == (True, False)
+    with company.alone(who) as is_first:
+        assert is_first
+
+
 def test_one_alone_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "ALONE_SECONDS", 0.05)
     company, may_end = Company(), threading.Event()
@@ -180,8 +207,8 @@ def test_one_alone_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> No
     thread = threading.Thread(target=other)
     thread.start()
     wait_for(lambda: company._together == 1)
-    with company.alone():
-        assert thread.is_alive()
+    with company.alone(uuid.uuid4()) as is_first:
+        assert is_first and thread.is_alive()
     may_end.set()
     thread.join(10)
 

@@ -14,7 +14,7 @@ from django.db import DatabaseError, OperationalError, connection
 from runs import canonical, claims, transitions
 from runs.claims import Held
 from runs.errors import Fenced
-from runs.models import Event
+from runs.models import Event, new_id
 from runs.transitions import Recording
 from tests.harness import World, admin, as_role
 
@@ -138,6 +138,27 @@ def test_a_lost_claim_is_refused_and_keeps_nobody_else_from_it(world: World) -> 
     assert world.steps(lost.run) == []
 
 
+def test_one_fence_proves_nothing_for_another(world: World) -> None:
+    """The same run twice in one commit: by who lost its claim, and by who has it now."""
+    from dataclasses import replace
+
+    first, now = hold(world), hold(world)
+    lost = replace(now, fence=now.fence - 1)
+    told: Outcome = {}
+    by_lost: Outcome = {}
+    with as_role("placet_worker"):
+        with one_in_the_way(first):
+            threads = all_but_the_first_wait(first, [], told)
+            threads += [record(lost, by_lost), record(now, told)]
+            from runs.transitions.together import together
+
+            wait_for(lambda: len(together._waiting) == 2)
+        for thread in threads:
+            thread.join(10)
+    assert told[now.id] == ""
+    assert isinstance(by_lost[lost.id], Fenced)
+
+
 def test_what_the_database_refuses_of_one_keeps_nobody_else_from_it(world: World) -> None:
     first, bad, kept = [hold(world) for _ in range(3)]
     told: Outcome = {}
@@ -156,15 +177,31 @@ def test_what_the_database_refuses_of_one_keeps_nobody_else_from_it(world: World
     assert world.steps(bad.run) == []
 
 
+def test_whose_run_is_locked_waits_alone_and_keeps_nobody_else_waiting(world: World) -> None:
+    first, stuck, *others = [hold(world) for _ in range(4)]
+    told: Outcome = {}
+    with as_role("placet_worker"):
+        with one_in_the_way(stuck):
+            with one_in_the_way(first):
+                threads = all_but_the_first_wait(first, [stuck, *others], told)
+            wait_for(lambda: len(told) == 3)
+            assert stuck.id not in told
+        for thread in threads:
+            thread.join(10)
+    assert set(told.values()) == {""}
+    (shared,) = {transaction_of(other) for other in others}
+    assert transaction_of(stuck) != shared
+
+
 def test_a_lost_connection_is_told_to_all_who_shared_it(world: World) -> None:
     first, *others = [hold(world) for _ in range(4)]
     told: Outcome = {}
     with as_role("placet_worker"):
-        with one_in_the_way(others[-1]) as other:
+        with step_in_the_way(others[-1]) as other:
             with one_in_the_way(first):
                 threads = all_but_the_first_wait(first, others, told)
                 before = waiting_backends()
-            # Now the shared commit stands at the lock of one of its runs.
+            # Now the shared commit stands at the step of one of its runs.
             wait_for(lambda: len(waiting_backends()) == 1 and waiting_backends() != before)
             other.execute("SELECT pg_terminate_backend(%s)", waiting_backends())
             for thread in threads:
@@ -174,6 +211,23 @@ def test_a_lost_connection_is_told_to_all_who_shared_it(world: World) -> None:
     assert told[first.id] == ""
     assert all(isinstance(told[claim.id], OperationalError) for claim in others)
     assert [world.steps(claim.run) for claim in others] == [[], [], []]
+
+
+@contextmanager
+def step_in_the_way(claim: Held) -> Iterator[Any]:
+    """Somebody is about to commit, or not, a step at the very same position."""
+    with admin() as other:
+        other.autocommit = False
+        other.execute("SET LOCAL session_replication_role = replica")
+        other.execute(
+            "INSERT INTO runs_step (id, tenant, run_id, position, kind, name, effect, is_money,"
+            " is_remote, status, arguments, digest, key, attempt, failures, held_because)"
+            " VALUES (%s, 't', %s, 0, 'tool', 'add', 'safe', false, false, 'succeeded',"
+            " '', '', '', 1, 0, '')",
+            [new_id(), claim.id],
+        )
+        yield other
+        other.rollback()
 
 
 @pytest.mark.parametrize("status", ["failed", "ready"])
