@@ -46,9 +46,19 @@ _marks_at = 0.0
 def is_possible() -> bool:
     """Whether hints may go past Celery: not through another kind of broker, and not where
     traces are asked for, whose spans are those of Celery's messages."""
-    return settings.PLACET_BROKER_URL.startswith(
-        ("redis://", "rediss://")
-    ) and not tracing.is_asked_for(os.environ)
+    is_valkey = settings.PLACET_BROKER_URL.startswith(("redis://", "rediss://"))
+    return is_valkey and not tracing.is_asked_for(os.environ) and _is_understood()
+
+
+def _is_understood() -> bool:
+    """Whether the broker's address says nothing that Celery alone understands."""
+    try:
+        pool = _client().connection_pool
+        pool.connection_class(**pool.connection_kwargs)
+    except (redis.RedisError, TypeError, ValueError) as error:
+        logger.warning("Hints go through Celery alone: PLACET_BROKER_URL: %s", error)
+        return False
+    return True
 
 
 @functools.cache

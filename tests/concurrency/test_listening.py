@@ -109,20 +109,30 @@ def test_a_child_whose_process_is_to_end_listens_no_longer(
 
 
 @pytest.mark.parametrize(
-    "address, endpoint", [("amqp://elsewhere", ""), ("redis://here", "http://127.0.0.1:4318")]
+    "address, endpoint",
+    [
+        ("amqp://elsewhere", ""),
+        ("redis://here", "http://127.0.0.1:4318"),
+        ("rediss://here?ssl_cert_reqs=CERT_NONE", ""),
+    ],
 )
 def test_another_broker_and_traces_have_every_hint_carried_by_celery(
     monkeypatch: pytest.MonkeyPatch, address: str, endpoint: str
 ) -> None:
     monkeypatch.setattr(settings, "PLACET_BROKER_URL", address)
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
-    listening.is_possible.cache_clear()
+    forget_what_was_found_out()
     try:
         id = uuid.uuid4()
         assert not listening.tell(QUEUE, id)
         assert list(listening.following(QUEUE, id)) == [id]
     finally:
-        listening.is_possible.cache_clear()
+        forget_what_was_found_out()
+
+
+def forget_what_was_found_out() -> None:
+    listening.is_possible.cache_clear()
+    listening._client.cache_clear()
 
 
 def test_a_connection_that_the_server_closed_is_let_go_before_the_next_hint(world: World) -> None:
