@@ -23,6 +23,14 @@ from tests.zoo import ledger
 FAR = 3600
 
 
+@pytest.fixture(autouse=True)
+def nothing_was_said() -> None:
+    """What the processes of a test before have said to each other is not heard here: neither a
+    message that lets a child look by itself, nor that somebody listens past Celery."""
+    with redis.Redis.from_url(settings.PLACET_BROKER_URL) as valkey:
+        valkey.flushdb()
+
+
 def send(task: str, *args: Any, queue: str = "effects", **options: Any) -> None:
     app.send_task(task, args=args, queue=queue, retry=False, ignore_result=True, **options)
 
@@ -92,9 +100,6 @@ def test_work_that_is_found_again_and_again_is_no_sign_of_deafness(
 ) -> None:
     monkeypatch.setattr(celery, "DEAF_SECONDS", 0.05)
     monkeypatch.setattr(celery, "_broken_until", 0.0)
-    with redis.Redis.from_url(settings.PLACET_BROKER_URL) as valkey:
-        # Nobody listens past Celery, whatever a test before has left.
-        valkey.flushdb()
     no_hints_were_sent, they_are_answered, they_are_not = Hearing(), Hearing(), Hearing()
     for _ in range(10):
         assert not no_hints_were_sent.is_deaf(found=1)
