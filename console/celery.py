@@ -36,6 +36,8 @@ NOTICES_SECONDS = 1.0
 DRAWS_SECONDS = 5.0
 UNTOLD_SECONDS = 2.0
 SHUTDOWN_SECONDS = 6.0
+ASK_AGAIN_SECONDS = 2.0
+"""How long a message that lets a child listen has to arrive before another is sent."""
 CANARIES_SECONDS = 5.0
 
 app = Celery("placet", task_cls=HintTask)
@@ -74,6 +76,7 @@ app.conf["CELERY_DB_REUSE_MAX"] = sys.maxsize // 2
 
 _broken_until = 0.0
 _sent = 0
+_asks_at = 0.0
 _children = 1
 _sweepers: list[Any] = []
 
@@ -176,15 +179,18 @@ def sweeps_of(process: str) -> tuple[str, list[Any]]:
 def let_children_listen() -> int:
     """Sends a message for each child that has none: with it, the child begins to listen. While
     any does, whoever has a hint is told so."""
+    global _asks_at
     queue = QUEUES.get(settings.PLACET_PROCESS)
     if queue is None or not listening.is_possible() or time.monotonic() < _broken_until:
         return 0
     if state.active_requests:
         listening.mark(queue)
-    idle = _children - len(state.reserved_requests)
-    for _ in range(idle):
-        _send_message(queue, listening.NOBODY)
-    return max(idle, 0)
+    idle = max(_children - len(state.reserved_requests), 0)
+    if idle and time.monotonic() >= _asks_at:
+        _asks_at = time.monotonic() + ASK_AGAIN_SECONDS
+        for _ in range(idle):
+            _send_message(queue, listening.NOBODY)
+    return idle
 
 
 @celery.signals.worker_shutting_down.connect

@@ -93,7 +93,8 @@ def following(queue: str, first: UUID) -> Iterator[UUID | None]:
     if not is_possible():
         return
     parent, until = os.getppid(), time.monotonic() + limits.LISTEN_SECONDS
-    looks_at = time.monotonic() + MARK_AGAIN_SECONDS
+    # Of several messages that only let a child listen, one is enough.
+    looks_at = 0.0 if first == NOBODY else time.monotonic() + MARK_AGAIN_SECONDS
     while not _ends[0] and time.monotonic() < until and os.getppid() == parent:
         try:
             if time.monotonic() > looks_at:
