@@ -169,9 +169,8 @@ def write_alone(values: Values, alone: str) -> tuple[Any, ...] | None:
 
 
 def _write_many(many: Sequence[Values]) -> dict[UUID, tuple[Any, ...]]:
-    ordered = sorted(many, key=lambda values: values["run"])
-    columns: dict[str, Any] = {name: [values[name] for values in ordered] for name in COLUMNS}
-    columns["took"] = [values["took"].total_seconds() for values in ordered]
+    columns: dict[str, Any] = {name: [values[name] for values in many] for name in COLUMNS}
+    columns["took"] = [values["took"].total_seconds() for values in many]
     with prepared.cursor() as cursor:
         cursor.execute(RECORD_MANY, columns)
         return {row[0]: row[1:] for row in cursor.fetchall()}
