@@ -10,6 +10,7 @@ import itertools
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -69,6 +70,14 @@ def prepare(servers: Servers) -> None:
     effects.plug_verifier(consent.verify)
     settlements.plug_sealer(seal_settlement)
     connection.close()
+
+
+def wait_for(is_so: Callable[[], bool], seconds: float = 10) -> None:
+    """Looks again and again, for at most so long."""
+    until = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 @contextmanager

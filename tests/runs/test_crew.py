@@ -16,7 +16,7 @@ from runs import claims, crew, worker
 from runs.crew import Company, Crew
 from runs.models import Run, Step
 from tests import zoo
-from tests.harness import World, admin, as_role
+from tests.harness import World, admin, as_role, wait_for
 from tests.servers import Servers
 from tests.stack import Stack
 from tests.zoo import ledger
@@ -35,13 +35,6 @@ def crews() -> Iterator[Callable[..., Crew]]:
     yield make
     for one in made:
         assert one.end(10)
-
-
-def wait_for(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def meeting(world: World, count: int) -> list[uuid.UUID]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 from django.conf import settings
@@ -14,7 +13,7 @@ from runs import claims, limits, points, worker
 from runs.claims import Held
 from runs.models import Claim, Event, StepClaim
 from runs.transitions import Outcome, finish_attempt, start_step
-from tests.harness import World, admin, as_role
+from tests.harness import World, admin, as_role, wait_for
 
 CLAIM_SECONDS = 0.9
 
@@ -22,13 +21,6 @@ CLAIM_SECONDS = 0.9
 @pytest.fixture
 def brief(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "PLACET_CLAIM_SECONDS", CLAIM_SECONDS)
-
-
-def wait_for(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def hold(world: World) -> Held:

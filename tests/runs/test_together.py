@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +15,7 @@ from runs.claims import Held
 from runs.errors import Fenced
 from runs.models import Event, new_id
 from runs.transitions import Recording
-from tests.harness import World, admin, as_role
+from tests.harness import World, admin, as_role, wait_for
 
 Outcome = dict[str, Any]
 
@@ -70,13 +69,6 @@ def one_in_the_way(claim: Held) -> Iterator[Any]:
         assert other.execute(query, [claim.id]).fetchone() is not None
         yield other
         other.rollback()
-
-
-def wait_for(is_so: Callable[[], bool]) -> None:
-    until = time.monotonic() + 10
-    while not is_so():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def waiting_backends() -> list[int]:
