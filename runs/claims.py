@@ -50,7 +50,7 @@ TAKE = """
         waiting_for = '', waiting_since = NULL, wake_at = NULL, error = NULL
     FROM taken WHERE r.id = taken.run_id
     RETURNING taken.fence, taken.last_seq, taken.deaths, {columns}
-""".replace("{columns}", journal.RUN_COLUMNS)
+""".replace("{columns}", journal.RUN.of("r"))
 THIS_RUN = """
         WHERE c.run_id = %(run)s AND r.status IN ('ready', 'running')
           AND ((c.expires_at IS NULL OR c.expires_at <= clock_timestamp())
@@ -161,7 +161,7 @@ def _take(statement: str, which: dict[str, Any]) -> Held | None:
     if row is None:
         return None
     fence, last_seq, deaths, *columns = row
-    run = journal.run_of(columns)
+    run: Run = journal.RUN.row(columns)
     return Held("run", run.id, fence, last_seq=last_seq, deaths=deaths, run=run)
 
 

@@ -6,12 +6,9 @@ whoever writes them: worker, executor, gatekeeper or web.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
-
-from django.db import DEFAULT_DB_ALIAS
 
 from runs import canonical, dispatch, limits, prepared
 from runs.errors import Fenced
@@ -150,22 +147,15 @@ def _json(value: Any) -> Any:
     return canonical.decode(value.encode()) if isinstance(value, str) else value
 
 
-_OF_RUN = [field.attname for field in Run._meta.concrete_fields]
-RUN_COLUMNS = ", ".join(f"r.{name}" for name in _OF_RUN)
+RUN = prepared.Columns(Run)
 
 
 def load_run(run_id: UUID) -> Run:
     """The row of a run, without what Django needs to put the question together each time."""
     with prepared.cursor() as cursor:
-        cursor.execute(f"SELECT {RUN_COLUMNS} FROM runs_run r WHERE r.id = %s", [run_id])
+        cursor.execute(f"SELECT {RUN.of('r')} FROM runs_run r WHERE r.id = %s", [run_id])
         row = cursor.fetchone()
     if row is None:
         raise Run.DoesNotExist(f"There is no run {run_id}.")
-    return run_of(row)
-
-
-def run_of(row: Sequence[Any]) -> Run:
-    """The run whose `RUN_COLUMNS` a statement returned."""
-    run = Run.from_db(DEFAULT_DB_ALIAS, _OF_RUN, row)
-    run.error, run.ending = _json(run.error), _json(run.ending)
+    run: Run = RUN.row(row)
     return run
