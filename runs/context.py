@@ -18,8 +18,9 @@ from runs import canonical, journal, lifecycle, limits, questions, schemas, sign
 from runs.clock import database_now
 from runs.declare import Tool, Workflow
 from runs.errors import InvalidArguments, StepError
-from runs.handles import Call, Child, Handle, Mail, Prepared, Sending, Timer, given, in_words
+from runs.handles import Call, Handle, Prepared, given, in_words
 from runs.leaving import ContinuedAsNew, Parked
+from runs.ownsteps import Child, Mail, Sending, Timer
 from runs.slice import Slice
 
 HandleType = TypeVar("HandleType", bound=Handle)

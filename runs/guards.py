@@ -485,35 +485,44 @@ DROP TRIGGER runs_settlement_guard ON runs_settlement;
 DROP FUNCTION runs_check_settled, runs_guard_settlement;
 """
 
+# Who may say what in a journal. What is of nobody else, a worker says.
+OF_WEB_AND_WORKER = ("run.started", "run.cancel_requested", "run.paused", "signal.sent")
+OF_WEB_ALONE = (
+    *("run.pause_requested", "run.resumed", "run.terminate_requested", "question.answered"),
+    *("completion.made", "decision.made", "approval.revoked", "settlement.made", "gate.commented"),
+)
+OF_GATEKEEPER = ("gate.opened", "gate.closed", "step.cleared", "step.denied")
+OF_EXECUTOR_ALONE = ("step.started", "step.settled", "step.taken_over")
+OF_EXECUTOR = (
+    *OF_EXECUTOR_ALONE,
+    *("step.put_off", "step.in_doubt", "step.attempt_failed", "step.succeeded", "step.failed"),
+    *("step.paused", "step.waiting", "step.poisoned", "run.quarantined"),
+)
+
+
+def _is_of(*kinds: str) -> str:
+    """Whether an event is of these kinds: a constant, where PL/pgSQL would put an array together
+    for each row of each journal."""
+    return f"NEW.kind = ANY ('{{{','.join(kinds)}}}'::text[])"
+
+
 # The journal: each row takes the next number, and says only what its writer may say.
-EVENT_GUARD = """
+EVENT_GUARD = f"""
 CREATE FUNCTION runs_guard_event() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
     SET search_path = public, pg_temp AS $$
 DECLARE
-    of_web constant text[] := ARRAY[
-        'run.started', 'run.cancel_requested', 'run.pause_requested', 'run.paused', 'run.resumed',
-        'run.terminate_requested', 'signal.sent', 'question.answered', 'completion.made',
-        'decision.made', 'approval.revoked', 'settlement.made', 'gate.commented'];
-    of_web_and_worker constant text[] := ARRAY[
-        'run.started', 'run.cancel_requested', 'run.paused', 'signal.sent'];
-    of_gatekeeper constant text[] := ARRAY[
-        'gate.opened', 'gate.closed', 'step.cleared', 'step.denied'];
-    of_executor constant text[] := ARRAY[
-        'step.started', 'step.put_off', 'step.taken_over', 'step.settled', 'step.in_doubt',
-        'step.attempt_failed', 'step.succeeded', 'step.failed', 'step.paused', 'step.waiting',
-        'step.poisoned', 'run.quarantined'];
     may boolean;
 BEGIN
     may := CASE session_user
-        WHEN 'placet_web' THEN NEW.kind = ANY(of_web)
-        WHEN 'placet_gatekeeper' THEN NEW.kind = ANY(of_gatekeeper)
+        WHEN 'placet_worker' THEN
+            NOT {_is_of(*OF_WEB_ALONE, *OF_GATEKEEPER, *OF_EXECUTOR_ALONE)}
+        WHEN 'placet_executor' THEN {_is_of(*OF_EXECUTOR)}
+        WHEN 'placet_web' THEN {_is_of(*OF_WEB_AND_WORKER, *OF_WEB_ALONE)}
+        WHEN 'placet_gatekeeper' THEN {_is_of(*OF_GATEKEEPER)}
             OR NEW.kind = 'run.started' AND NEW.seq = 1
-        WHEN 'placet_executor' THEN NEW.kind = ANY(of_executor)
-        WHEN 'placet_worker' THEN NEW.kind = ANY(of_web_and_worker) OR NOT NEW.kind = ANY(
-            of_web || of_gatekeeper || ARRAY['step.started', 'step.settled', 'step.taken_over'])
-        ELSE session_user = 'placet_owner' END;
-    may := may AND (session_user IN ('placet_web', 'placet_owner') OR NEW.actor IN
-        ('worker', 'engine', 'executor', 'sweep', 'gatekeeper'));
+        ELSE session_user = 'placet_owner' END
+        AND (session_user IN ('placet_web', 'placet_owner') OR NEW.actor IN
+            ('worker', 'engine', 'executor', 'sweep', 'gatekeeper'));
     -- The gatekeeper tells all of a run that is never run, also whose request it is modelled on.
     IF may IS NOT TRUE AND session_user = 'placet_gatekeeper' THEN
         may := EXISTS (SELECT FROM runs_run r WHERE r.id = NEW.run_id AND r.is_inert);

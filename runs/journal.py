@@ -23,15 +23,6 @@ APPEND = """
     INSERT INTO runs_event (tenant, run_id, seq, kind, position, actor, body, trace_id)
     SELECT tenant, %s, last_seq, %s, %s::integer, %s, %s, %s FROM head RETURNING seq, tenant
 """
-# The claim's row begins with the first event of its run.
-BEGIN = """
-    WITH head AS (
-        INSERT INTO runs_claim (run_id, tenant, fence, holder, last_seq) VALUES (%s, %s, 0, '', 1)
-        RETURNING run_id, tenant, last_seq
-    )
-    INSERT INTO runs_event (tenant, run_id, seq, kind, actor, body, trace_id)
-    SELECT tenant, run_id, last_seq, %s, %s, %s, %s FROM head
-"""
 IF_HELD = "run_id = %s AND fence = %s AND expires_at > clock_timestamp()"
 APPEND_FENCED = APPEND.replace("run_id = %s", IF_HELD)
 
@@ -54,16 +45,9 @@ class Entry:
     is_due: bool
     has_deadline: bool = False
     left_seconds: float | None = None
-    is_apart: bool = False
     """Until the end of all its attempts."""
-
-
-def begin(run: Run, kind: str, body: dict[str, Any], *, actor: str) -> None:
-    """The claim's row of a new run and the first event, inside the caller's transaction."""
-    encoded, trace = canonical.encode(body), current_trace_id.get()
-    with prepared.cursor() as cursor:
-        cursor.execute(BEGIN, [run.id, run.tenant, kind, actor, encoded, trace])
-    dispatch.show(run.tenant, "run", run.id, 1)
+    is_apart: bool = False
+    """Whether its result lies apart."""
 
 
 def append(

@@ -16,7 +16,7 @@ from django.db import DatabaseError, InterfaceError
 
 from runs import canonical, lifecycle, limits, positions, transitions
 from runs.claims import Held
-from runs.errors import Fenced, HistoryFull, InvalidArguments, Mismatch
+from runs.errors import ClaimMissed, Fenced, HistoryFull, InvalidArguments, Mismatch
 from runs.journal import Entry
 from runs.leaving import Steered, Stopped
 from runs.models import Run
@@ -114,7 +114,7 @@ class Slice:
             asked = transitions.record(self.claim, recording)
             self.history += 1
             self.claim.went_on_at = time.monotonic()
-        except (Fenced, DatabaseError, InterfaceError) as error:
+        except (Fenced, ClaimMissed, DatabaseError, InterfaceError) as error:
             raise Stopped(error) from error
         if asked:
             raise Steered(asked)
@@ -197,7 +197,7 @@ class Slice:
                 encoded=encoded,
                 is_detached=is_detached,
             )
-        except (Fenced, DatabaseError, InterfaceError) as error:
+        except (Fenced, ClaimMissed, DatabaseError, InterfaceError) as error:
             raise Stopped(error) from error
         if asked:
             raise Steered(asked)

@@ -12,6 +12,7 @@ a lost claim raises `Fenced`. Nothing here calls the network.
           held, ready -> cancelled
 """
 
+from runs.transitions.asides import pause, pause_for_a_person, quarantine
 from runs.transitions.attempts import (
     Outcome,
     end_waiting,
@@ -24,21 +25,12 @@ from runs.transitions.endings import (
     cancel_paused,
     cancel_unstarted,
     finish_run,
-    pause,
-    pause_for_a_person,
-    quarantine,
     terminate,
 )
 from runs.transitions.holds import clear, deny, explain_hold
 from runs.transitions.inert import end_inert, insert_like
-from runs.transitions.of_runs import (
-    Declared,
-    Recording,
-    declare,
-    park,
-    record,
-    wake,
-)
+from runs.transitions.parking import Declared, declare, park, wake
+from runs.transitions.recording import Recording, record
 from runs.transitions.rows import ENDED_STEP, MAY_START
 from runs.transitions.starts import put_off_start, start_step
 from runs.transitions.timers import DEADLINE, request_end_by_deadline, wake_due

@@ -10,7 +10,7 @@ from runs.births import insert_run
 from runs.claims import Held
 from runs.models import Run, WorkflowDeclaration
 from runs.points import reach
-from runs.transitions.of_runs import Recording, record_part
+from runs.transitions.recording import Recording, record_part
 
 
 def start_child(

@@ -1,18 +1,21 @@
-"""Transitions by which a run stops: paused, set aside, undone, ended."""
+"""Transitions by which a run comes to its end: what was not started is cancelled, it is undone,
+it ends."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
+from psycopg.errors import NotNullViolation
 
 from runs import canonical, dispatch, journal, positions, prepared
 from runs.claims import Held
 from runs.leaving import Steered
 from runs.points import reach
-from runs.steering import in_words
+from runs.telemetry import current_trace_id
 from runs.transitions import rows
+from runs.transitions.asides import who_asked
 
 # Steps that an executor has begun, and whose outcome is not known yet; with a `%s` for the run.
 IN_FLIGHT = f"""
@@ -22,6 +25,10 @@ IN_FLIGHT = f"""
 """
 
 
+HAS_FAMILY = """
+    (r.parent_id IS NOT NULL OR r.continued_from_id IS NOT NULL
+     OR EXISTS (SELECT FROM runs_run c WHERE c.tenant = r.tenant AND c.parent_id = r.id))
+"""
 END = f"""
     WITH gone AS (
         UPDATE runs_claim SET holder = '', expires_at = NULL WHERE run_id = %s AND fence = %s
@@ -29,8 +36,30 @@ END = f"""
     UPDATE runs_run r SET status = %s, result = %s, error = %s,
         finished_at = clock_timestamp(), waiting_for = '', waiting_since = NULL, wake_at = NULL
     WHERE r.id = %s AND r.status = 'running' AND (%s::boolean OR NOT {rows.ENDS})
-    RETURNING parent_id IS NOT NULL OR continued_from_id IS NOT NULL
-        OR EXISTS (SELECT FROM runs_run c WHERE c.tenant = r.tenant AND c.parent_id = r.id)
+    RETURNING {HAS_FAMILY}
+"""
+# The same for a run that ends well and has nothing left to be cancelled, in one statement with
+# its event. Where the run is not to end so, its event has no body, which the database refuses, and
+# all with it.
+END_WELL = f"""
+    WITH head AS (
+        UPDATE runs_claim SET last_seq = last_seq + 1, holder = '', expires_at = NULL
+        WHERE run_id = %(run)s AND fence = %(fence)s AND expires_at > clock_timestamp()
+          AND NOT EXISTS (SELECT FROM runs_step WHERE run_id = %(run)s AND status IN
+              ('held', 'ready', 'running', 'waiting', 'in_doubt', 'paused'))
+        RETURNING run_id, tenant, last_seq
+    ), ended AS (
+        UPDATE runs_run r SET status = 'succeeded', result = %(result)s, error = NULL,
+            finished_at = clock_timestamp(), waiting_for = '', waiting_since = NULL, wake_at = NULL
+        FROM head WHERE r.id = head.run_id AND r.status = 'running' AND NOT {rows.ENDS}
+        RETURNING {HAS_FAMILY} AS has_family
+    ), event AS (
+        INSERT INTO runs_event (tenant, run_id, seq, kind, actor, body, trace_id)
+        SELECT tenant, run_id, last_seq, 'run.succeeded', 'worker',
+            (SELECT convert_to('{{}}', 'UTF8') FROM ended), %(trace)s
+        FROM head
+    )
+    SELECT head.tenant, head.last_seq, ended.has_family FROM head, ended
 """
 
 
@@ -47,6 +76,9 @@ def finish_run(
     `body` is what the event says beside the error. Raises `Steered` when the run would succeed
     although somebody has asked for its end: what was promised to them is done.
     """
+    is_plain = status == "succeeded" and not body and not connection.in_atomic_block
+    if is_plain and _end_well(claim, result):
+        return
     with transaction.atomic(), prepared.cursor() as cursor:
         said = (body or {}) | ({} if error is None else {"error": error})
         journal.append(claim.id, f"run.{status}", said, actor="worker", fence=claim.fence)
@@ -54,10 +86,34 @@ def finish_run(
         _end(cursor, claim, status, result=result, error=error)
 
 
+def _end_well(claim: Held, result: bytes | None) -> bool:
+    """Ends a run that has nothing left to be done; False where it has, or may not end so."""
+    values = {
+        "run": claim.id,
+        "fence": claim.fence,
+        "result": result,
+        "trace": current_trace_id.get(),
+    }
+    try:
+        with prepared.cursor() as cursor:
+            cursor.execute(END_WELL, values)
+            row = cursor.fetchone()
+    except IntegrityError as refused:
+        if not isinstance(refused.__cause__, NotNullViolation):
+            raise
+        return False
+    if row is None:
+        return False
+    tenant, seq, has_family = row
+    dispatch.show(tenant, "run", claim.id, seq)
+    _tell_of_end(claim, "succeeded", has_family)
+    return True
+
+
 def terminate(claim: Held) -> None:
     """Ends a run at once, because somebody asked; what is in flight ends by itself."""
     with transaction.atomic(), prepared.cursor() as cursor:
-        actor, reason = _who_asked(cursor, claim.id, "run.terminate_requested")
+        actor, reason = who_asked(cursor, claim.id, "run.terminate_requested")
         error = {"kind": "Terminated", "message": f"{actor} terminated it: {reason}"}
         cursor.execute(IN_FLIGHT, [claim.id])
         body = {"error": error, "in_flight": [row[0] for row in cursor.fetchall()]}
@@ -94,8 +150,11 @@ def _end(
         raise Steered(rows.asked(cursor, claim.id))
     if row is None:
         raise rows.missed("run", claim.id)
-    (has_family,) = row
-    # Before the family is told, which commits more.
+    _tell_of_end(claim, status, row[0])
+
+
+def _tell_of_end(claim: Held, status: str, has_family: bool) -> None:
+    """Once the end is committed; the family last, because to tell it commits more."""
     transaction.on_commit(lambda: reach(f"committed:run.{status}"))
     if has_family:
         transaction.on_commit(lambda: _tell_family(claim.id), robust=True)
@@ -174,71 +233,3 @@ def _cancel_unstarted(cursor: Any, claim: Held, *, before: int = 2 * positions.U
         )
         if needs_consent:
             dispatch.hint("gates", id)
-
-
-def pause(claim: Held) -> None:
-    """Pauses a run because somebody asked; lets it go on when they have taken that back."""
-    with transaction.atomic(), prepared.cursor() as cursor:
-        rows.lock(cursor, claim)
-        if rows.asked(cursor, claim.id) == "pause":
-            actor, reason = _who_asked(cursor, claim.id, "run.pause_requested")
-            _set_aside(cursor, claim, {"by": actor, "reason": reason}, in_words(actor, reason))
-        else:
-            cursor.execute(
-                "UPDATE runs_run SET status = 'ready' WHERE id = %s AND status = 'running'",
-                [claim.id],
-            )
-            rows.let_go(cursor, claim)
-            dispatch.hint("runs", claim.id)
-    reach("committed:run.paused")
-
-
-def pause_for_a_person(claim: Held, waiting_for: str, body: dict[str, Any]) -> None:
-    """Pauses a run that cannot go on until a person has looked; says what for, in words."""
-    with transaction.atomic(), prepared.cursor() as cursor:
-        _set_aside(cursor, claim, body, waiting_for[:255])
-    reach("committed:run.paused")
-
-
-def _set_aside(cursor: Any, claim: Held, body: dict[str, Any], waiting_for: str) -> None:
-    journal.append(claim.id, "run.paused", body, actor="worker", fence=claim.fence)
-    cursor.execute(
-        """
-        UPDATE runs_run SET status = 'paused', waiting_for = %s,
-            waiting_since = clock_timestamp(), wake_at = NULL
-        WHERE id = %s AND status = 'running' RETURNING tenant
-        """,
-        [waiting_for, claim.id],
-    )
-    rows.one(cursor, "run", claim.id)
-    rows.let_go(cursor, claim)
-
-
-def quarantine(run_id: UUID, because: dict[str, str], *, claim: Held | None = None) -> None:
-    """Sets a run aside for a person, with the reason in words; nothing of it runs any more."""
-    with transaction.atomic(), prepared.cursor() as cursor:
-        fence = claim.fence if claim else None
-        journal.append(run_id, "run.quarantined", because, actor="engine", fence=fence)
-        cursor.execute(
-            """
-            UPDATE runs_run SET status = 'quarantined', error = %s, waiting_for = %s,
-                waiting_since = clock_timestamp(), wake_at = NULL
-            WHERE id = %s AND status IN ('ready', 'running', 'waiting') RETURNING tenant
-            """,
-            [rows.as_json(because), because["message"][:255], run_id],
-        )
-        rows.one(cursor, "run", run_id)
-        if claim is not None:
-            rows.let_go(cursor, claim)
-    reach("committed:run.quarantined")
-
-
-def _who_asked(cursor: Any, run_id: UUID, kind: str) -> tuple[str, str]:
-    """Who asked last for this, and why; from the journal, which only grows."""
-    cursor.execute(
-        "SELECT actor, body FROM runs_event WHERE run_id = %s AND kind = %s"
-        " ORDER BY seq DESC LIMIT 1",
-        [run_id, kind],
-    )
-    row = cursor.fetchone()
-    return ("somebody", "") if row is None else (row[0], canonical.decode(row[1])["reason"])

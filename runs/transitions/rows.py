@@ -182,7 +182,7 @@ def one(cursor: Any, what: str, id: UUID) -> Any:
     return row[0]
 
 
-def missed(what: str, id: UUID) -> ClaimMissed:
+def missed(what: str, id: UUID | str) -> ClaimMissed:
     return ClaimMissed(f"The {what} {id} is no longer in the state that this needs.")
 
 

@@ -22,7 +22,7 @@ from runs.transitions import rows
 MOST = 64
 """Steps in one commit."""
 
-# What `of_runs.RECORD` does for a step that has ended well and takes no message, for many. A run
+# What `recording.RECORD` does for a step that has ended well and takes no message, for many. A run
 # whose claim somebody else has locked is left out, so that nobody waits for the sake of another.
 RECORD_MANY = """
     WITH given AS (
@@ -60,12 +60,12 @@ RECORD_MANY = """
         RETURNING run_id
     ), event AS (
         INSERT INTO runs_event (tenant, run_id, seq, kind, position, actor, body, trace_id)
-        SELECT tenant, run, last_seq, event, position, 'worker', body, trace FROM head
-        RETURNING run_id, seq
+        SELECT tenant, run, last_seq, event, position, 'worker',
+            CASE WHEN step.run_id IS NOT NULL THEN body END, trace
+        FROM head LEFT JOIN step ON step.run_id = head.run
     )
-    SELECT head.id, head.tenant, event.seq, {asked}
-    FROM head JOIN step ON step.run_id = head.run JOIN event ON event.run_id = head.run
-    JOIN runs_run r ON r.id = head.run
+    SELECT head.id, head.tenant, head.last_seq, {asked}
+    FROM head JOIN runs_run r ON r.id = head.run
 """.replace("{asked}", rows.ASKED)
 COLUMNS = (
     *("run", "fence", "id", "position", "kind", "name", "event", "arguments"),

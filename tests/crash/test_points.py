@@ -18,8 +18,8 @@ from tests.harness import World, as_role
 
 POINT_ELSEWHERE = {
     ("steering", "_steering"): "_say",
-    ("endings", "finish_run"): "_end",
-    ("endings", "terminate"): "_end",
+    ("endings", "finish_run"): "_tell_of_end",
+    ("endings", "terminate"): "_tell_of_end",
 }
 """Functions whose transaction has its point in another function, which each of them ends in."""
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -52,23 +53,43 @@ def test_a_call_is_told_so_as_a_problem(world: World, held: Run) -> None:
     assert written() == before
 
 
-@pytest.mark.parametrize(
-    ("process", "waits"), [("web", "5s"), ("gatekeeper", "5s"), ("worker", "0"), ("executor", "0")]
-)
-def test_web_and_gatekeeper_do_not_wait_for_ever(
-    servers: Servers, process: str, waits: str
-) -> None:
+def asked_of_the_database(servers: Servers, process: str, url: str = "") -> list[str]:
+    """How long a process lets a statement wait for a lock, and when it lets one be planned."""
     script = (
         "import django; django.setup()\n"
         "from django.db import connection as c\n"
-        "print(c.cursor().execute('SHOW lock_timeout').fetchone()[0])"
+        "for name in ('lock_timeout', 'plan_cache_mode'):\n"
+        "    print(c.cursor().execute(f'SHOW {name}').fetchone()[0])"
     )
+    surroundings = servers.environment(process) | {"DJANGO_SETTINGS_MODULE": "console.settings"}
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env=servers.environment(process) | {"DJANGO_SETTINGS_MODULE": "console.settings"},
+        env=surroundings | ({"PLACET_DATABASE_URL": url} if url else {}),
         cwd=BASE_DIR,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == waits
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("process", "waits", "plans"),
+    [
+        ("web", "5s", "auto"),
+        ("gatekeeper", "5s", "force_generic_plan"),
+        ("worker", "0", "force_generic_plan"),
+        ("executor", "0", "force_generic_plan"),
+    ],
+)
+def test_web_and_gatekeeper_do_not_wait_for_ever_and_the_engine_is_planned_once(
+    servers: Servers, process: str, waits: str, plans: str
+) -> None:
+    assert asked_of_the_database(servers, process) == [waits, plans]
+
+
+def test_what_the_address_of_the_database_asks_for_counts(servers: Servers) -> None:
+    url = servers.database_url("placet_gatekeeper")
+    own = quote("-c lock_timeout=7s -c plan_cache_mode=auto")
+    asked = asked_of_the_database(servers, "gatekeeper", f"{url}?options={own}")
+    assert asked == ["7s", "auto"]

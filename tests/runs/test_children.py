@@ -6,9 +6,10 @@ import pytest
 from django.db import transaction
 from django.db.utils import DatabaseError
 
-from runs import children, limits, points
+from runs import children, limits, points, worker
 from runs.models import Claim, Run, Signal
 from tests.harness import World, admin, as_role
+from tests.turns import at_point
 
 
 def register(*names: str) -> list[dict[str, object]]:
@@ -23,6 +24,15 @@ def test_children_run_and_their_results_come_back_in_order(world: World) -> None
     assert [(c.depth, c.requested_by_id, c.tenant) for c in found] == [
         (1, world.alice.id, world.tenant)
     ] * 3
+
+
+def test_a_child_that_has_ended_before_its_parent_looks_is_collected_at_once(world: World) -> None:
+    """The step that stands for it was recorded in the same slice."""
+    run = world.start("parenting", children=[{"workflow": "echoing", "input": {"value": 7}}])
+    with at_point("committed:child.started", lambda: worker.advance(run.children.get().id)) as met:
+        world.work()
+    assert met
+    assert (world.run_now(run).status, world.result(run)) == ("succeeded", [7])
 
 
 def test_a_child_that_fails_is_the_parents_matter(world: World) -> None:

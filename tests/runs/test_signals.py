@@ -211,6 +211,8 @@ def test_the_first_of_several_is_remembered(world: World) -> None:
     send(world, run, "news", "rain")
     world.settle()
     assert world.result(run) == "news: rain"
+    left = {step.kind: step.status for step in world.steps(run)}
+    assert left["sleep"] == "cancelled", "what nobody waits for any more ends with its run"
     late = world.start("hurrying", seconds=0)
     for _ in range(10):
         world.settle()

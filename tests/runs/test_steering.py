@@ -298,6 +298,7 @@ def test_a_cancellation_that_was_accepted_is_carried_out_although_the_work_was_d
         with pytest.raises(Steered):
             transitions.finish_run(claim, "succeeded", result=b"1")
         assert world.run_now(run).status == "running"
+        assert not Event.objects.filter(run=run, kind="run.succeeded").exists()
         worker._slice(claim)
     assert world.run_now(run).status == "cancelled"
 

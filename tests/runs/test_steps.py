@@ -171,6 +171,8 @@ def test_a_thawed_worker_writes_nothing(world: World, monkeypatch: pytest.Monkey
         with pytest.raises(Fenced, match="is lost"):
             transitions.finish_run(frozen, "failed", error={"kind": "x", "message": "x"})
         with pytest.raises(Fenced, match="is lost"):
+            transitions.finish_run(frozen, "succeeded", result=b"1")
+        with pytest.raises(Fenced, match="is lost"):
             transitions.park(frozen, declared=[], awaited=[], waiting_for="x")
         with pytest.raises(Fenced, match="is lost"):
             worker.show_progress(frozen, 1, 1, "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from django.db import DatabaseError, OperationalError, connection
 
 from runs import canonical, claims, transitions
 from runs.claims import Held
-from runs.errors import Fenced
-from runs.models import Event, new_id
+from runs.errors import ClaimMissed, Fenced
+from runs.models import Claim, Event, new_id
 from runs.transitions import Recording
 from tests.harness import World, admin, as_role, wait_for
 
@@ -132,8 +133,6 @@ def test_a_lost_claim_is_refused_and_keeps_nobody_else_from_it(world: World) -> 
 
 def test_one_fence_proves_nothing_for_another(world: World) -> None:
     """The same run twice in one commit: by who lost its claim, and by who has it now."""
-    from dataclasses import replace
-
     first, now = hold(world), hold(world)
     lost = replace(now, fence=now.fence - 1)
     told: Outcome = {}
@@ -167,6 +166,30 @@ def test_what_the_database_refuses_of_one_keeps_nobody_else_from_it(world: World
     assert not isinstance(told[bad.id], OperationalError)
     assert (told[first.id], told[kept.id]) == ("", "")
     assert world.steps(bad.run) == []
+
+
+def head_of(claim: Held) -> tuple[int, int]:
+    """How far the journal of a run is, and by its claim's row."""
+    count = Event.objects.filter(run=claim.id).count()
+    return count, Claim.objects.get(run=claim.id).last_seq
+
+
+def test_a_step_that_has_ended_is_not_recorded_again_and_leaves_no_event(world: World) -> None:
+    """With others in one commit, and alone."""
+    first, ended, kept = [hold(world) for _ in range(3)]
+    told: Outcome = {}
+    with as_role("placet_worker"):
+        transitions.record(ended, recording(ended))
+        before = head_of(ended)
+        with one_in_the_way(first):
+            threads = all_but_the_first_wait(first, [ended, kept], told)
+        for thread in threads:
+            thread.join(10)
+        assert isinstance(told[ended.id], ClaimMissed)
+        assert (told[first.id], told[kept.id]) == ("", "")
+        with pytest.raises(ClaimMissed):
+            transitions.record(ended, recording(ended))
+        assert head_of(ended) == before == (2, 2)
 
 
 def test_whose_run_is_locked_waits_alone_and_keeps_nobody_else_waiting(world: World) -> None:
@@ -224,8 +247,6 @@ def step_in_the_way(claim: Held) -> Iterator[Any]:
 
 @pytest.mark.parametrize("status", ["failed", "ready"])
 def test_only_what_ended_well_is_written_with_others(world: World, status: str) -> None:
-    from dataclasses import replace
-
     from runs.transitions import together
 
     claim = hold(world)
