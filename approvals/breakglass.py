@@ -131,7 +131,9 @@ def why_not_review(glass: BreakGlass, person: Any) -> str:
         return "A reviewer, an auditor or an admin reviews it."
     human = people.human(person)
     if human in (people.human(glass.opened_by), people.human(second.person)):
-        return "You broke the glass, so somebody else reviews it."
+        return (
+            "You broke the glass, so somebody else reviews it: another reviewer, auditor or admin."
+        )
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -106,15 +107,16 @@ def asked_people(gate: Gate) -> list[int]:
         return [id for (id,) in cursor.fetchall()]
 
 
-def is_asked(person: Any) -> Q:
+def is_asked(person: Any, known_as: Sequence[tuple[str, datetime]] | None = None) -> Q:
     """For lists of gates of the person's tenant: those that `why_not` would leave to this
-    person, so far as they are open and in time (`is_live`).
+    person, so far as they are open and in time (`is_live`). `known_as` is what `asked_as` has
+    just told, where that was read already.
 
     Two conditions are left to the page of the gate: how long a rule wants somebody to have been
     a member, and that two accounts are one human being.
     """
     asked = Q(pk__in=[])
-    for name, since in asked_as(person):
+    for name, since in asked_as(person) if known_as is None else known_as:
         at_once = Q(groups__contains=[name])
         later = Q(later_groups__contains=[name], escalates_at__lte=Now())
         asked |= Q(opened_at__gte=since) & (at_once | later)

@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import Any
 
-from approvals.models import Policy
+from approvals.models import Gate, Policy
 from runs import canonical
 from runs.models import Step
 
@@ -79,6 +79,12 @@ def build(
             "money": money,
         }
     )
+
+
+def envelope_of(gate: Gate) -> dict[str, Any]:
+    """What the gate asks about, from the very bytes that are signed."""
+    decoded: dict[str, Any] = canonical.decode(gate.envelope)
+    return decoded
 
 
 def moment(at: datetime) -> str:

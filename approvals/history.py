@@ -15,8 +15,8 @@ from typing import Any
 from uuid import UUID
 
 from approvals import limits
+from approvals.envelope import envelope_of
 from approvals.figures import Figure, figures_of
-from approvals.gates import envelope_of
 from approvals.models import Gate
 from runs import canonical
 

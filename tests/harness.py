@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 import psycopg
 import pytest
@@ -348,7 +347,3 @@ def patiently(person: User, approve: Callable[[], Any]) -> Any:
         upto = pace.pace_of(person).approvals[0].pk
         pace.recap(tenant=person.tenant, person=person, upto=upto)
         return approve()
-
-
-def step_of(gate: Gate) -> UUID:
-    return gate.step_id

@@ -260,6 +260,7 @@ def test_no_file_names_a_registry_or_a_place_on_somebodys_machine() -> None:
     [
         *("runs", "runs.lifecycle", "runs.settlements", "runs.transitions"),
         *("approvals.decisions", "approvals.policies", "approvals.gates", "approvals.envelope"),
+        "approvals.closing",
         *("credentials.secrets", "credentials.broker", "console.deeds", "console.tokens"),
     ],
 )

@@ -11,8 +11,7 @@ from pydantic import BaseModel, Field, JsonValue, StringConstraints
 from approvals import counting
 from approvals.canaries import told_to
 from approvals.eligibility import why_not
-from approvals.envelope import phrase
-from approvals.gates import envelope_of
+from approvals.envelope import envelope_of, phrase
 from approvals.history import history_of
 from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Comment, Decision, Gate

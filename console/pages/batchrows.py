@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from approvals import eligibility
-from approvals.freezes import why_frozen
 from approvals.history import history_of
 from approvals.limits import MAX_BATCH
 from approvals.models import Batch, Gate
@@ -20,6 +19,7 @@ from console.models import User
 from console.pages.endings import BLOCKED, payment_state, refusal_of, what_is_asked
 from console.pages.facts import facts_of
 from console.pages.history import told_of
+from console.pages.requests import asks
 from console.pages.views import View
 from console.pages.words import money
 from console.roles import may
@@ -42,7 +42,7 @@ def mark_selectable(person: User, view: View, gates: Sequence[Gate]) -> None:
     if not may(person, "gates.decide") or view.name not in ("mine", "expiring"):
         open_ids = set()
     elif view.name == "expiring" and open_ids:
-        own = Gate.objects.filter(eligibility.is_asked(person), pk__in=open_ids)
+        own = Gate.objects.filter(asks(person), pk__in=open_ids)
         open_ids = set(own.values_list("pk", flat=True))
     for gate in gates:
         gate.is_selectable = gate.pk in open_ids  # type: ignore[attr-defined]
@@ -80,11 +80,12 @@ def _why_out(gate: Gate, person: User, before: int) -> str:
 
 def row_of(gate: Gate, person: User) -> dict[str, Any]:
     """Everything that is shown of one request, from its envelope and its history."""
+    facts = facts_of(gate, person)
     return {
         "gate": gate,
-        "facts": facts_of(gate, person),
+        "facts": facts,
         "told": told_of(history_of(gate)),
-        "why_frozen": why_frozen(gate),
+        "why_frozen": facts["why_frozen"],
     }
 
 

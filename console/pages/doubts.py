@@ -117,7 +117,8 @@ def why_not(step: Step, person: User) -> tuple[str, str]:
         said = words.ANSWERS[mine.answer].word
         return f"You have answered: {said.lower()}.", "One person has one voice."
     if not _eligible(step).filter(pk=person.pk).exists():
-        return f"{_whom(step).capitalize()} who did not request the run settle it.", who_may(step)
+        told = f"{_whom(step)} who did not request the run settle it"
+        return words.sentence(told), who_may(step)
     return "", ""
 
 

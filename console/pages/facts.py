@@ -11,8 +11,8 @@ from typing import Any
 
 from approvals import asking, canaries, counting, quorum, typed
 from approvals.eligibility import why_not
-from approvals.envelope import phrase
-from approvals.gates import envelope_of
+from approvals.envelope import envelope_of, phrase
+from approvals.freezes import why_frozen
 from approvals.models import Decision, Gate
 from console.models import User
 from console.pages import endings, words
@@ -33,6 +33,7 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
     decisions = sorted(gate.decisions.all(), key=lambda d: d.decided_at)
     voices = list(counting.voices_of(gate).values())
     left = _left(gate, voices)
+    frozen = why_frozen(gate) if gate.status == Gate.Status.OPEN else ""
     amount = (
         words.money(money["amount_minor"], money["currency"], money["exponent"]) if money else ""
     )
@@ -51,7 +52,8 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
         "policy_words": policy_words(gate, envelope),
         "who_words": who_words(gate),
         "wanted_words": _wanted(left, gate) if left else "",
-        **standing_of(gate, person, decisions, left),
+        "why_frozen": frozen,
+        **standing_of(gate, person, decisions, left, is_frozen=bool(frozen)),
         "digest": bytes(gate.digest).hex(),
         "phrase": phrase(bytes(gate.digest)),
         "payment": endings.payment_state(gate),
@@ -60,11 +62,11 @@ def facts_of(gate: Gate, person: User) -> dict[str, Any]:
         "over_words": endings.over_words(gate, decisions, person),
         "way_back": way_back(gate),
         "may_take_back": _may_take_back(gate, decisions, person),
-        "if_approved": if_approved(gate, left),
+        "if_approved": if_approved(gate, left, is_frozen=bool(frozen)),
         "nothing": nothing_words(gate),
         "how_words": how_words(gate, envelope),
         "is_cooling": gate.clears_at is not None and not left,
-        "consequences": consequences(gate, left),
+        "consequences": consequences(gate, left, is_frozen=bool(frozen)),
         **canary_of(gate, person),
     }
 
@@ -81,7 +83,9 @@ def canary_of(gate: Gate, person: User) -> dict[str, Any]:
     return more
 
 
-def standing_of(gate: Gate, person: User, decisions: list[Decision], left: int) -> dict[str, str]:
+def standing_of(
+    gate: Gate, person: User, decisions: list[Decision], left: int, *, is_frozen: bool
+) -> dict[str, str]:
     """Why this person does not decide here (any more), and where that leaves the request."""
     refusal = why_not(gate, person) if gate.status == Gate.Status.OPEN else ""
     mine = next((d for d in decisions if d.person_id == person.pk), None)
@@ -99,6 +103,8 @@ def standing_of(gate: Gate, person: User, decisions: list[Decision], left: int) 
     enough = "Enough have approved: the gatekeeper clears it next."
     if gate.clears_at:
         enough = "Enough have approved: it is cleared once it has cooled off."
+    if is_frozen:
+        enough = "Enough have approved: it is cleared once two admins have thawed it."
     more = _wanted(left, gate) if left else enough
     return {"standing": "You approved it.", "why_not": more}
 
@@ -161,8 +167,14 @@ def _wanted(left: int, gate: Gate) -> str:
     return f"{left} more {noun} needed, from {whom(gate)}."
 
 
-def if_approved(gate: Gate, left: int) -> str:
+def if_approved(gate: Gate, left: int, *, is_frozen: bool) -> str:
     cooling = int(gate.consent.get("cooling_off_seconds", 0))
+    verb = "done" if gate.amount_minor is None else "paid"
+    if left <= 1 and is_frozen:
+        return (
+            "Yours is the last approval needed, but this request is frozen: nothing is"
+            f" {verb} until two admins have thawed it."
+        )
     if left <= 1 and cooling:
         return (
             "Yours is the last approval needed: it is cleared after a cooling-off of"
@@ -171,7 +183,6 @@ def if_approved(gate: Gate, left: int) -> str:
     if left <= 1:
         what = "it is carried out" if gate.amount_minor is None else "the payment is sent"
         return f"Yours is the last approval needed: {what} at once, and only once."
-    verb = "done" if gate.amount_minor is None else "paid"
     return (
         f"Your approval is counted. {words.people(left - 1).capitalize()} more must approve "
         f"before anything is {verb}."
@@ -195,13 +206,13 @@ def nothing_words(gate: Gate) -> str:
     return "Nothing is done." if gate.amount_minor is None else "Nothing is paid."
 
 
-def consequences(gate: Gate, left: int) -> list[tuple[str, str]]:
+def consequences(gate: Gate, left: int, *, is_frozen: bool) -> list[tuple[str, str]]:
     if gate.status != Gate.Status.OPEN:
         return []
     nothing = nothing_words(gate)
     return [
         ("If you deny", f"{nothing} The refusal is final, and the run is told your reason."),
-        ("If you approve", if_approved(gate, left)),
+        ("If you approve", if_approved(gate, left, is_frozen=is_frozen)),
         (
             "If you request changes",
             f"{nothing} The run is told what you want, and may ask again.",

@@ -13,7 +13,6 @@ from django.shortcuts import redirect, render
 
 from approvals import canaries
 from approvals.errors import DecisionRefused, TooFast
-from approvals.freezes import why_frozen
 from approvals.history import history_of
 from approvals.limits import MAX_BATCH
 from approvals.models import Gate
@@ -128,7 +127,7 @@ def show(
         "facts": facts,
         "form": form or DecisionForm(initial={"digest": facts["digest"]}),
         "told": told_of(history_of(gate)),
-        "why_frozen": why_frozen(gate) if gate.status == Gate.Status.OPEN else "",
+        "why_frozen": facts["why_frozen"],
         "behalf_of": lambda: behalf_of(gate, person),  # asked for where there is a form
         **more,
     }

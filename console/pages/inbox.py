@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import Prefetch, Q, QuerySet
 from django.db.models.functions import Now
 
-from approvals.eligibility import asked_as, is_live
+from approvals.eligibility import is_live
 from approvals.models import Gate
 from console import access
 from console.access import Page
@@ -26,6 +26,7 @@ from console.pages.requests import (
     count_words,
     counted,
     matching,
+    names_of,
     rows_of,
     with_rows,
 )
@@ -160,4 +161,4 @@ def _groups(person: User, asked: Asked) -> frozenset[str] | None:
     """The groups and roles of a reviewer, where the rows of others are to say whom they ask."""
     if not asked.view.is_open or not may(person, "gates.decide"):
         return None
-    return frozenset(name for name, _ in asked_as(person))
+    return frozenset(name for name, _ in names_of(person))

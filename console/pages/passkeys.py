@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from approvals import eligibility, limits, signing, typed
 from approvals.enrolment import host_of
+from approvals.envelope import envelope_of
 from approvals.errors import KeyRefused, SignatureRefused
-from approvals.gates import envelope_of
 from approvals.keys import may_sign, standing_keys_of
 from approvals.models import Gate, KeyKind
 from approvals.signatures import Answer

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db.models import Model, Prefetch, Q, QuerySet
 
 from approvals import counting
 from approvals.canaries import was_canary
-from approvals.eligibility import is_asked, is_live
+from approvals.eligibility import asked_as, is_asked, is_live
 from approvals.models import Decision, Gate
 from console import access
 from console.models import User
@@ -73,12 +74,17 @@ def count_for(person: User) -> int:
     return int(known)
 
 
-def asks(person: User) -> Q:
-    """`is_asked` of this person, whose groups and roles are read once for each instance."""
-    known: Q | None = person.__dict__.get("_placet_asked")
+def names_of(person: User) -> Sequence[tuple[str, datetime]]:
+    """`asked_as` of this person: their groups and roles, read once for each instance."""
+    known: Sequence[tuple[str, datetime]] | None = person.__dict__.get("_placet_names")
     if known is None:
-        known = person.__dict__["_placet_asked"] = is_asked(person)
+        known = person.__dict__["_placet_names"] = asked_as(person)
     return known
+
+
+def asks(person: User) -> Q:
+    """`is_asked` of this person, by what `names_of` them says."""
+    return is_asked(person, names_of(person))
 
 
 def next_for(person: User) -> Gate | None:

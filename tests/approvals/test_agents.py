@@ -9,7 +9,7 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 
 from approvals import asking
-from approvals.gates import envelope_of
+from approvals.envelope import envelope_of
 from approvals.models import Gate
 from approvals.rules.facts import Request
 from runs import registry, workflow

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from approvals import policies
-from approvals.gates import envelope_of
+from approvals.envelope import envelope_of
 from approvals.models import Decision, Gate
 from runs.errors import ConsentMismatch
 from runs.models import Step

@@ -6,8 +6,9 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from approvals import tasks
+from approvals import closing, evidence, tasks
 from approvals.eligibility import why_not
+from approvals.envelope import envelope_of
 from approvals.errors import (
     AlreadyDecided,
     DecisionRefused,
@@ -18,7 +19,6 @@ from approvals.errors import (
     PolicyRefused,
     ReasonRequired,
 )
-from approvals.gates import envelope_of
 from approvals.models import Gate, Policy
 from approvals.policies import remove_rule
 from runs import canonical, holders, transitions
@@ -337,6 +337,23 @@ def test_a_step_that_is_not_held_is_not_cleared(world: World) -> None:
     with as_role("placet_gatekeeper"), pytest.raises(ClaimMissed), transaction.atomic():
         transitions.clear(gate.step_id, new_id(), actor="gatekeeper")
     assert Event.objects.filter(run=gate.run).count() == count
+
+
+@pytest.mark.parametrize("verdict", ["approve", "deny"])
+def test_a_gate_that_is_closed_already_is_not_closed_again_by_who_saw_it_open(
+    world: World, verdict: str
+) -> None:
+    gate = gate_of(world)
+    world.decide(gate, world.bob, verdict)
+    with admin() as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute("UPDATE approvals_gate SET status = 'withdrawn', closed_at = now()")
+    seen = evidence.waiting(gate.step_id)
+    with as_role("placet_gatekeeper"), pytest.raises(ClaimMissed, match="is closed already"):
+        with transaction.atomic():
+            closing.close(gate, seen)
+    assert world.gates(gate.run)[0].status == "withdrawn"
+    assert Step.objects.get(pk=gate.step_id).status == "held"
 
 
 def test_what_another_tenant_has_is_not_there(world: World) -> None:

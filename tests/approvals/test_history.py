@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from approvals import figures, limits
-from approvals.gates import envelope_of
+from approvals.envelope import envelope_of
 from approvals.history import Change, Comparison, Fact, Kind, history_of
 from approvals.models import Gate
 from console.pages.history import sentence_of, told_of

@@ -225,6 +225,20 @@ def test_a_row_that_was_rewritten_past_every_guard_is_found_by_its_signature(
     assert found(decision, "placet_gatekeeper") != ""
 
 
+def test_the_gatekeeper_clears_nothing_on_a_signature_that_nobody_made(world: World) -> None:
+    """The database counts that there is a signature; whether it is one, the gatekeeper says."""
+    gate, device = parked_at(world, "passkey"), Passkey()
+    key = enrol(world.bob, device)
+    decision = approve(gate, world.bob, signed(gate, world.bob, key, device))
+    with admin() as superuser:
+        superuser.execute("SET session_replication_role = replica")
+        superuser.execute("UPDATE approvals_decision SET signature = sha256('x')")
+    assert is_signed(decision)
+    world.keep_gates()
+    gate.refresh_from_db()
+    assert (gate.status, gate.step.status) == ("open", "held")
+
+
 def with_key(gate: Gate, person: Any, key: Key | None, **changed: Any) -> Any:
     """SQL of the web role that has stolen the seal key as well."""
     sql, values = forged(gate, person, seal=proper_seal(gate, person))

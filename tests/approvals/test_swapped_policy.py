@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from approvals import gates
+from approvals import closing
 from approvals.models import Gate, Policy
 from runs.models import Step
 from tests.approvals.attacks import ALL_PROCESSES, clearing, parked, refusal
@@ -111,14 +111,14 @@ def test_what_is_blocked_while_the_gatekeeper_verifies_is_refused_as_well(
     blocking = world.publish(BLOCK)
     in_force(gate.policy_id, instead_of=blocking.pk)
     world.decide(gate, world.carol)
-    verify = gates._is_enough
+    verify = closing._is_enough
 
     def verify_and_be_late(*asked: Any) -> bool:
         is_enough = verify(*asked)
         in_force(blocking.pk, instead_of=gate.policy_id)
         return is_enough
 
-    monkeypatch.setattr(gates, "_is_enough", verify_and_be_late)
+    monkeypatch.setattr(closing, "_is_enough", verify_and_be_late)
     world.keep_gates()
     assert said_of(gate) == ("denied", "denied")
     error = Step.objects.get(pk=gate.step_id).error

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 
 from approvals import decisions, typed
+from approvals.envelope import envelope_of
 from approvals.errors import NotTyped, SignatureRefused, TooSoon
-from approvals.gates import envelope_of
 from approvals.models import Decision, Gate, Viewing
 from tests.approvals.attacks import (
     clearance,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from approvals.models import Gate
+from tests.approvals import former
 from tests.approvals.proposals import frozen
 from tests.browser.web import Console, wait_for_live
 from tests.doubts import doubtful
@@ -60,6 +61,31 @@ FOCUS = """() => {
   const isInView = box.bottom > 0 && box.top < innerHeight;
   return {what: element.outerHTML.slice(0, 80), isOutlined, isInView,
           isBody: element === document.body};
+}"""
+
+# Where a stop stands on a line below the letter before it, at any width of the element.
+STOPS_THAT_BEGIN_A_LINE = """(element) => {
+  const box = document.createRange();
+  const bottom = (node, at) => {
+    box.setStart(node, at);
+    box.setEnd(node, at + 1);
+    return box.getBoundingClientRect().bottom;
+  };
+  const found = new Set();
+  for (let width = 260; width <= 760; width += 1) {
+    element.style.inlineSize = `${width}px`;
+    const walk = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    let above = Infinity;
+    while (walk.nextNode()) {
+      [...walk.currentNode.data].forEach((letter, at) => {
+        if (!letter.trim()) return;
+        const here = bottom(walk.currentNode, at);
+        if (',.'.includes(letter) && here - above > 9) found.add(walk.currentNode.data);
+        above = here;
+      });
+    }
+  }
+  return [...found];
 }"""
 
 
@@ -220,6 +246,25 @@ def test_targets_are_large_enough_for_a_thumb(world: World, console: Console) ->
         box = target.bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= 24, target
+
+
+def test_no_line_begins_with_the_comma_behind_a_name(world: World, console: Console) -> None:
+    former.prepare()
+    former.publish(world)
+    name = "Gemeinschaftspraxis Dr. Rosa Lindqvist und Dr. Ada Schneider"
+    (named,) = former.ask(world, former.payment(9870, creditor=name))
+    (unnamed,) = world.gates(world.park_at_gates(9870))
+    page = console.open("bob")
+
+    for gate, whom in ((named, f"{name}, account {named.payee}"), (unnamed, unnamed.payee)):
+        page.goto(f"/gates/{gate.id}/")
+        expect(page.locator("h1")).to_contain_text(f"to {whom}, once, by")
+        assert page.locator("h1").evaluate(STOPS_THAT_BEGIN_A_LINE) == []
+    world.decide(unnamed, world.bob)
+    world.settle()
+    page.reload()
+    expect(page.locator(".receipt-words")).to_contain_text(f"to {unnamed.payee}, at")
+    assert page.locator(".receipt-words").evaluate(STOPS_THAT_BEGIN_A_LINE) == []
 
 
 def test_the_chosen_theme_is_there_before_any_script(world: World, console: Console) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from approvals.gates import envelope_of
+from approvals.envelope import envelope_of
 from runs import canonical
 from runs.errors import DirectCallRefused
 from runs.models import Event, Step

@@ -235,13 +235,17 @@ def test_who_is_no_operator_is_told_who_may(world: World, step: Step) -> None:
     assert not Settlement.objects.exists()
 
 
-def test_money_is_settled_by_those_whom_its_gate_asks(world: World) -> None:
+@pytest.mark.parametrize("group", ["payments", "EU-Payments"])
+def test_money_is_settled_by_those_whom_its_gate_asks(world: World, group: str) -> None:
+    """The group is called by its name, as it is written."""
     make_operators(world)
+    world.join("EU-Payments", world.bob, world.carol)
+    world.publish(rule({"group": group, "count": 1}))
     step = doubtful_payment(world)
     erin = visit_as(world.erin)
 
     text = Page(erin.get(address(step))).text
-    assert "Operators of the group payments who did not request the run settle it." in text
+    assert f"Operators of the group {group} who did not request the run settle it." in text
     assert "These may: bob, carol." in text
     assert say(erin, step, "give_up", step="confirmed").status_code == 409
     assert not Settlement.objects.exists()

@@ -66,6 +66,14 @@ def test_what_waits_for_me_is_counted_once_a_page(
     assert b'1<span class="hidden-visually"> waiting for you' in bob.get(path).content
 
 
+@pytest.mark.parametrize("view", ["mine", "waiting", "expiring"])
+def test_the_groups_of_a_person_are_read_once_a_page(bob: Visitor, gate: Gate, view: str) -> None:
+    """The list, the counts of the views and what each row says of whom it asks rest on them."""
+    statements = asked_for(lambda: bob.client.get("/inbox/", {"view": view}))
+
+    assert len([s for s in statements if "FROM approvals_reviewer r" in s]) == 1
+
+
 def test_a_part_of_a_page_that_shows_no_count_counts_nothing(bob: Visitor, gate: Gate) -> None:
     path, headers = f"/gates/{gate.id}/", {"HX-Request": "true"}
 

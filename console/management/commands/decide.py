@@ -11,9 +11,8 @@ from django.core.management.base import CommandError
 
 from approvals import batches, canaries, eligibility, signing, typed
 from approvals.envelope import digest as digest_of
-from approvals.envelope import phrase
+from approvals.envelope import envelope_of, phrase
 from approvals.errors import DecisionRefused
-from approvals.gates import envelope_of
 from approvals.models import Gate
 from approvals.signing import Signed
 from console import access, deeds

@@ -14,6 +14,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from approvals import asking, gates, limits, policies
+from approvals.envelope import envelope_of
 from approvals.models import Gate
 from approvals.rules.circumstances import is_known, read_circumstances
 from approvals.rules.evaluate import evaluate
@@ -427,7 +428,7 @@ def test_a_payment_goes_by_the_circumstances_that_its_gate_was_opened_by(world: 
     )
     (first,) = ask(world, payment(60))
     assert (first.rule_name, first.quorum) == ("new", 2)
-    assert gates.envelope_of(first)["circumstances"]["first_seen"] is True
+    assert envelope_of(first)["circumstances"]["first_seen"] is True
     for person in (world.bob, world.carol):
         world.decide(first, person)
     world.settle()
@@ -435,7 +436,7 @@ def test_a_payment_goes_by_the_circumstances_that_its_gate_was_opened_by(world: 
     (second,) = ask(world, payment(41))
     assert (second.rule_name, second.status) == ("known", "approved")
     assert Step.objects.get(pk=second.step_id).status == "succeeded"
-    (sums,) = gates.envelope_of(second)["circumstances"]["sums"]
+    (sums,) = envelope_of(second)["circumstances"]["sums"]
     assert (sums["by"], sums["amount_minor"]) == ("payee", 60)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from approvals import asking, gates
+from approvals import asking
+from approvals.envelope import envelope_of
 from approvals.models import Gate
 from approvals.rules import proof
 from approvals.rules.circumstances import read_circumstances
@@ -189,7 +190,7 @@ def test_what_happens_later_takes_nothing_back(world: World) -> None:
 
 def test_rows_are_read_only_where_a_rule_needs_them(world: World) -> None:
     (gate,) = ask(world)
-    told = gates.envelope_of(gate)
+    told = envelope_of(gate)
     declaration = former.transfer.declaration
     assert told["circumstances"]["free_text"] == list(free_text_of(declaration, told["arguments"]))
     with as_role("placet_executor"):
