@@ -81,11 +81,24 @@ def require(person: User, right: str) -> None:
         raise Forbidden(f"Your roles do not give the right {right!r}.")
 
 
+def get_row(rows: QuerySet[Row], person: User, noun: str, id: uuid.UUID | str) -> Row:
+    """The one of these rows with this id, in the person's tenant; the caller has asked for the
+    right. Raises `NotFound`."""
+    try:
+        wanted = id if isinstance(id, uuid.UUID) else uuid.UUID(id)
+    except ValueError:
+        raise NotFound(f"There is no such {noun}.") from None
+    row = rows.filter(tenant=person.tenant, id=wanted).first()
+    if row is None:
+        raise NotFound(f"There is no such {noun}.")
+    return row
+
+
 def access_run_by_id(person: User, id: uuid.UUID | str, *, right: str = "runs.view") -> Run:
     require(person, right)
     runs = Run.objects.select_related("requested_by", "parent", "forked_from", "schedule")
     wide = [f"{one}__{column}" for one in ("parent", "forked_from") for column in WIDE]
-    return _only(runs.defer(*wide), person, "run", id)
+    return get_row(runs.defer(*wide), person, "run", id)
 
 
 def access_step(
@@ -106,7 +119,7 @@ def access_gate_by_id(person: User, id: uuid.UUID | str, *, right: str = "gates.
     require(person, right)
     gates = Gate.objects.select_related("step", "run", "requester", "policy")
     gates = gates.annotate(was_canary=was_canary())
-    return _only(
+    return get_row(
         gates.prefetch_related(
             "decisions__person",
             "decisions__on_behalf_of",
@@ -317,17 +330,6 @@ def find_audit(
     if actor:
         entries = entries.filter(actor=actor)
     return _page(entries, "at", cursor=cursor, limit=limit, newest_first=True)
-
-
-def _only(rows: QuerySet[Row], person: User, noun: str, id: uuid.UUID | str) -> Row:
-    try:
-        wanted = id if isinstance(id, uuid.UUID) else uuid.UUID(id)
-    except ValueError:
-        raise NotFound(f"There is no such {noun}.") from None
-    row = rows.filter(tenant=person.tenant, id=wanted).first()
-    if row is None:
-        raise NotFound(f"There is no such {noun}.")
-    return row
 
 
 def _bounded(limit: int) -> int:

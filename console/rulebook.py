@@ -18,8 +18,9 @@ from approvals.errors import PolicyRefused
 from approvals.models import Change, Policy
 from approvals.rules import document as documents
 from approvals.rules import replay, telling
-from console import access, safeguards
+from console import access
 from console.models import User
+from console.safeguards import changing
 
 Document = dict[str, Any]
 
@@ -119,7 +120,7 @@ def propose(
         )
     if document_of(current) == draft:
         raise PolicyRefused("The draft says what is in force already.")
-    return safeguards.propose(
+    return changing.propose(
         person, kind="publish_policy", body=draft, reason=reason, request=request
     )
 

@@ -12,12 +12,12 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from approvals import breakglass, limits
 from approvals.models import BreakGlass
-from console import safeguards
 from console.access import MAX_PAGE_SIZE
 from console.api.auth import ApiRequest, door
 from console.api.idempotency import answer, once
 from console.api.shapes import Body
 from console.api.signatures import SignedBody
+from console.safeguards import breaking
 
 router = Router()
 READ, BREAK, REVIEW = door("safeguards.view"), door("breakglass.open"), door("breakglass.review")
@@ -86,14 +86,14 @@ class GlassList(BaseModel):
 
 
 def _shown(request: ApiRequest, id: uuid.UUID) -> GlassShown:
-    return GlassShown.of(safeguards.access_glass(request.auth.person, id))
+    return GlassShown.of(breaking.access_glass(request.auth.person, id))
 
 
 @router.get("/breakglass", auth=READ, response=GlassList)
 def list_glasses(request: ApiRequest) -> HttpResponse:
     """Who broke the glass or asks to, and what its review found."""
     person = request.auth.person
-    found = [GlassShown.of(one) for one in safeguards.find_glasses(person)[:MAX_PAGE_SIZE]]
+    found = [GlassShown.of(one) for one in breaking.find_glasses(person)[:MAX_PAGE_SIZE]]
     return answer(GlassList(items=found, you=person.pk, tenant=person.tenant))
 
 
@@ -102,7 +102,7 @@ def open_glass(request: ApiRequest, body: OpenGlass) -> HttpResponse:
     """Ask to break the glass; it stays whole until a second human confirms it."""
 
     def deed(_key: str | None) -> tuple[int, BaseModel]:
-        glass = safeguards.open_glass(
+        glass = breaking.open_glass(
             request.auth.person,
             id=body.id,
             scope=body.scope,
@@ -122,7 +122,7 @@ def confirm_glass(request: ApiRequest, glass_id: uuid.UUID, body: ConfirmGlass) 
     """Confirm it as the second human; it is broken once the gatekeeper has verified both keys."""
 
     def deed(_key: str | None) -> tuple[int, BaseModel]:
-        safeguards.confirm_glass(
+        breaking.confirm_glass(
             request.auth.person, glass_id, signed=body.signed.signed(), request=request
         )
         return 201, _shown(request, glass_id)
@@ -135,7 +135,7 @@ def review_glass(request: ApiRequest, glass_id: uuid.UUID, body: ReviewGlass) ->
     """Say what you found afterwards; until somebody has, nobody breaks it again."""
 
     def deed(_key: str | None) -> tuple[int, BaseModel]:
-        safeguards.review_glass(request.auth.person, glass_id, found=body.found, request=request)
+        breaking.review_glass(request.auth.person, glass_id, found=body.found, request=request)
         return 201, _shown(request, glass_id)
 
     return once(request, deed)

@@ -11,12 +11,13 @@ from ninja import Router
 from pydantic import BaseModel, Field, StringConstraints
 
 from approvals import limits
-from console import keyring, safeguards
+from console import keyring
 from console.api.auth import ApiRequest, door
 from console.api.idempotency import answer, once
 from console.api.safeguards import ChangeShown
 from console.api.shapes import Body
 from console.keyring import Held
+from console.safeguards import changing
 from runs.clock import database_now
 
 router = Router()
@@ -64,8 +65,8 @@ def propose_vouching(request: ApiRequest, key_id: uuid.UUID, body: Vouch) -> Htt
 
     def deed(_key: str | None) -> tuple[int, BaseModel]:
         person = request.auth.person
-        change = safeguards.propose_vouching(person, key_id, reason=body.reason, request=request)
-        shown = safeguards.access_change(person, change.pk)
+        change = changing.propose_vouching(person, key_id, reason=body.reason, request=request)
+        shown = changing.access_change(person, change.pk)
         return 201, ChangeShown.to_person(shown, person)
 
     return once(request, deed)

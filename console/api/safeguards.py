@@ -14,13 +14,14 @@ from approvals import limits
 from approvals.changes import body_of, why_not
 from approvals.envelope import phrase
 from approvals.models import Change, ChangeVoice, Freeze
-from console import access, safeguards
+from console import access
 from console.access import MAX_PAGE_SIZE
 from console.api.auth import ApiRequest, door
 from console.api.idempotency import answer, once
 from console.api.shapes import Body, known_parameters
 from console.models import User
 from console.pages.changewords import effects_of, title_of
+from console.safeguards import changing, freezing
 
 router = Router()
 READ, FREEZE, DECIDE = door("safeguards.view"), door("freezes.make"), door("changes.decide")
@@ -159,14 +160,14 @@ class ChangeList(BaseModel):
 
 def _shown(request: ApiRequest, id: uuid.UUID) -> ChangeShown:
     person = request.auth.person
-    return ChangeShown.to_person(safeguards.access_change(person, id), person)
+    return ChangeShown.to_person(changing.access_change(person, id), person)
 
 
 @router.get("/freezes", auth=READ, response=FreezeList)
 def list_freezes(request: ApiRequest, query: Query[FreezeFilter]) -> HttpResponse:
     """What is frozen now; with `active=false` what was."""
     known_parameters(request, FreezeFilter)
-    found = safeguards.find_freezes(request.auth.person).filter(lifted_at__isnull=query.active)
+    found = freezing.find_freezes(request.auth.person).filter(lifted_at__isnull=query.active)
     return answer(FreezeList(items=[FreezeShown.of(one) for one in found[:MAX_PAGE_SIZE]]))
 
 
@@ -175,7 +176,7 @@ def make_freeze(request: ApiRequest, body: MakeFreeze) -> HttpResponse:
     """Freeze at once; what is frozen so already stays frozen once."""
 
     def deed(_key: str | None) -> tuple[int, BaseModel]:
-        made = safeguards.freeze(
+        made = freezing.freeze(
             request.auth.person,
             scope=body.scope,
             subject=body.subject,
@@ -192,7 +193,7 @@ def propose_thaw(request: ApiRequest, freeze_id: uuid.UUID, body: ProposeThaw) -
     """Propose the change that lifts a freeze; two admins must agree."""
 
     def deed(_key: str | None) -> tuple[int, BaseModel]:
-        change = safeguards.propose_thaw(
+        change = freezing.propose_thaw(
             request.auth.person, freeze_id, reason=body.reason, request=request
         )
         return 201, _shown(request, change.pk)
@@ -204,7 +205,7 @@ def propose_thaw(request: ApiRequest, freeze_id: uuid.UUID, body: ProposeThaw) -
 def list_changes(request: ApiRequest, query: Query[ChangeFilter]) -> HttpResponse:
     """What takes two admins, open and decided."""
     known_parameters(request, ChangeFilter)
-    found = safeguards.find_changes(request.auth.person)
+    found = changing.find_changes(request.auth.person)
     if query.state:
         found = found.filter(status=query.state)
     return answer(ChangeList(items=[ChangeSummary.of(one) for one in found[:MAX_PAGE_SIZE]]))
@@ -220,7 +221,7 @@ def propose_member(request: ApiRequest, body: ProposeMember) -> HttpResponse:
         member = people.first()
         if member is None:
             raise access.NotFound("There is no such person.")
-        change = safeguards.propose_member(
+        change = changing.propose_member(
             person,
             kind=body.kind,
             group=body.group,
@@ -244,7 +245,7 @@ def say_of_change(request: ApiRequest, change_id: uuid.UUID, body: Say) -> HttpR
     """Agree or refuse, over exactly the digest that you were shown."""
 
     def deed(_key: str | None) -> tuple[int, BaseModel]:
-        safeguards.say(
+        changing.say(
             request.auth.person,
             change_id,
             verdict=body.verdict,

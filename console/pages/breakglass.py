@@ -15,7 +15,6 @@ from django.urls import reverse
 from approvals import breakglass
 from approvals.errors import ApprovalsError
 from approvals.models import BreakGlass
-from console import safeguards
 from console.models import User
 from console.pages.changewords import glass_words
 from console.pages.glassform import FoundForm, GlassForm, id_of, to_confirm, to_open
@@ -23,6 +22,7 @@ from console.pages.guard import page, person_of
 from console.pages.passkeys import signed_of
 from console.pages.safeguarding import Asking, ask, tabs_of
 from console.roles import may
+from console.safeguards import breaking
 from runs.clock import database_now
 
 SHOWN = 30
@@ -83,7 +83,7 @@ def open_glass(request: HttpRequest) -> HttpResponse:
         try:
             signed = signed_of(request.POST)
             about = form.cleaned_data | {"id": id_of(request)}
-            safeguards.open_glass(person, **about, signed=signed, request=request)
+            breaking.open_glass(person, **about, signed=signed, request=request)
         except ApprovalsError as refusal:
             form.add_error(None, f"Nothing was opened. {refusal}")
         else:
@@ -117,12 +117,12 @@ def _opening() -> Asking:
 @page("breakglass.open", methods=("GET", "POST"))
 def confirm(request: HttpRequest, id: UUID) -> HttpResponse:
     person = person_of(request)
-    glass = safeguards.access_glass(person, id, right="breakglass.open")
+    glass = breaking.access_glass(person, id, right="breakglass.open")
     form = forms.Form(request.POST if request.POST.get("confirmed") == "yes" else None)
     if form.is_valid():
         try:
             signed = signed_of(request.POST)
-            safeguards.confirm_glass(person, glass.pk, signed=signed, request=request)
+            breaking.confirm_glass(person, glass.pk, signed=signed, request=request)
         except ApprovalsError as refusal:
             form.add_error(None, f"It stays whole. {refusal}")
         else:
@@ -149,7 +149,10 @@ def _confirming(glass: BreakGlass) -> Asking:
             ("Why", glass.reason),
             ("Where", f"{glass_words(glass)[0].upper()}{glass_words(glass)[1:]}."),
             ("How long", f"{glass.minutes} minutes from now, by the database's clock."),
-            ("What happens", f"{opener} and you may decide there. How many must agree stays."),
+            (
+                "What happens",
+                f"{opener} and you may decide there. How many must agree stays the same.",
+            ),
             (
                 "Way back",
                 "It ends early when either of the two keys is revoked. Somebody else reviews"
@@ -162,12 +165,12 @@ def _confirming(glass: BreakGlass) -> Asking:
 @page("breakglass.review", methods=("GET", "POST"))
 def review(request: HttpRequest, id: UUID) -> HttpResponse:
     person = person_of(request)
-    glass = safeguards.access_glass(person, id, right="breakglass.review")
+    glass = breaking.access_glass(person, id, right="breakglass.review")
     is_confirmed = request.POST.get("confirmed") == "yes"
     form = FoundForm(request.POST if is_confirmed else None)
     if is_confirmed and form.is_valid():
         try:
-            safeguards.review_glass(
+            breaking.review_glass(
                 person, glass.pk, found=form.cleaned_data["found"], request=request
             )
         except ApprovalsError as refusal:
@@ -175,10 +178,10 @@ def review(request: HttpRequest, id: UUID) -> HttpResponse:
         else:
             messages.success(request, "It is reviewed.")
             return redirect("breakglass")
-    return ask(request, _reviewing(glass), form)
+    return ask(request, _reviewing(glass, breakglass.why_not_review(glass, person)), form)
 
 
-def _reviewing(glass: BreakGlass) -> Asking:
+def _reviewing(glass: BreakGlass, why_not: str) -> Asking:
     second = getattr(glass, "confirmation", None)
     two = glass.opened_by.get_username()
     if second is not None:
@@ -196,4 +199,5 @@ def _reviewing(glass: BreakGlass) -> Asking:
             ("Where", f"{glass_words(glass)[0].upper()}{glass_words(glass)[1:]}."),
             ("What they did", "The audit lists what each of them decided meanwhile."),
         ),
+        why_not=why_not,
     )

@@ -16,13 +16,14 @@ from approvals.errors import ApprovalsError
 from approvals.limits import MAX_REASON_CHARACTERS
 from approvals.models import Change, ChangeVoice
 from approvals.rules.short import to_yaml
-from console import rulebook, safeguards
+from console import rulebook
 from console.models import User
 from console.pages.changewords import effects_of, title_of
 from console.pages.faults import focus_first
 from console.pages.guard import page, person_of
 from console.pages.safeguarding import tabs_of
 from console.roles import may
+from console.safeguards import changing
 
 SHOWN = 50
 
@@ -50,7 +51,7 @@ class VoiceForm(forms.Form):
 @page("safeguards.view")
 def changes(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
-    found = safeguards.find_changes(person)
+    found = changing.find_changes(person)
     is_open = found.filter(status=Change.Status.OPEN).order_by("expires_at", "id")
     context = {
         "waiting": [_titled(one) for one in is_open[:SHOWN]],
@@ -77,7 +78,7 @@ def _agreed(change: Change) -> list[str]:
 @page("safeguards.view")
 def change(request: HttpRequest, id: UUID) -> HttpResponse:
     person = person_of(request)
-    found = safeguards.access_change(person, id)
+    found = changing.access_change(person, id)
     form = VoiceForm(initial={"digest": bytes(found.digest).hex()})
     return render(request, "safeguards/change.html", _context(person, found, form))
 
@@ -86,22 +87,22 @@ def change(request: HttpRequest, id: UUID) -> HttpResponse:
 def say(request: HttpRequest, id: UUID) -> HttpResponse:
     """An admin agrees or refuses; the proposer may refuse their own, which withdraws it."""
     person = person_of(request)
-    found = safeguards.access_change(person, id)
+    found = changing.access_change(person, id)
     if person.pk != found.proposed_by_id:
-        safeguards.access_change(person, id, right="changes.decide")
+        changing.access_change(person, id, right="changes.decide")
     form = VoiceForm(request.POST)
     if person.pk == found.proposed_by_id:
         form.why_needed = "Say why you take it back: others read this."
     if form.is_valid():
         try:
-            safeguards.say(person, found.pk, **form.cleaned_data, request=request)
+            changing.say(person, found.pk, **form.cleaned_data, request=request)
         except ApprovalsError as refusal:
             form.add_error(None, f"Nothing was recorded. {refusal}")
         else:
             messages.success(request, _said(person, found, form.cleaned_data["verdict"]))
             return redirect("change", id=found.pk)
     focus_first(form)
-    found = safeguards.access_change(person, id)
+    found = changing.access_change(person, id)
     context = _context(person, found, form)
     return render(request, "safeguards/change.html", context, status=422)
 

@@ -16,11 +16,11 @@ from approvals import delegations as rooms
 from approvals.errors import ApprovalsError
 from approvals.limits import DELEGATION_SECONDS
 from approvals.models import Delegation, Reviewer
-from console import safeguards
 from console.models import User
 from console.pages.guard import page, person_of
 from console.pages.safeguarding import Asking, ReasonForm, ask, colleagues, select, tabs_of
 from console.roles import REVIEWER, roles_of
+from console.safeguards import delegating
 from runs.clock import database_now
 
 SHOWN = 50
@@ -94,7 +94,7 @@ def new(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data | {"to": people[form.cleaned_data["to"]]}
         try:
-            safeguards.delegate(person, **given, request=request)
+            delegating.delegate(person, **given, request=request)
         except ApprovalsError as refusal:
             form.add_error(None, f"Nothing was delegated. {refusal}")
         else:
@@ -127,11 +127,11 @@ def _delegating() -> Asking:
 @page("delegations.make", methods=("GET", "POST"))
 def revoke(request: HttpRequest, id: UUID) -> HttpResponse:
     person = person_of(request)
-    found = safeguards.access_delegation(person, id)
+    found = delegating.access_delegation(person, id)
     form = forms.Form(request.POST if request.POST.get("confirmed") == "yes" else None)
     if form.is_valid():
         try:
-            safeguards.revoke_delegation(person, found.pk, request=request)
+            delegating.revoke_delegation(person, found.pk, request=request)
         except ApprovalsError as refusal:
             form.add_error(None, f"Nothing was changed. {refusal}")
         else:

@@ -16,11 +16,12 @@ from approvals.changes import body_of
 from approvals.errors import ApprovalsError
 from approvals.limits import MAX_FROZEN_CHARACTERS
 from approvals.models import Change, Freeze
-from console import access, safeguards
+from console import access
 from console.models import User
 from console.pages.changewords import frozen_words
 from console.pages.guard import page, person_of
 from console.pages.safeguarding import Asking, ReasonForm, ask, select, tabs_of, text_input
+from console.safeguards import changing, freezing
 
 SHOWN = 20
 
@@ -49,7 +50,7 @@ class FreezeForm(ReasonForm):
 @page("safeguards.view")
 def freezes(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
-    found = safeguards.find_freezes(person)
+    found = freezing.find_freezes(person)
     active = list(found.filter(lifted_at=None))
     lifted = list(found.exclude(lifted_at=None).order_by("-lifted_at")[:SHOWN])
     proposals = _proposals(person)
@@ -62,7 +63,7 @@ def freezes(request: HttpRequest) -> HttpResponse:
 
 def _proposals(person: User) -> dict[str, Change]:
     """The open changes that would lift a freeze, by the freeze."""
-    found = safeguards.find_changes(person).filter(kind="thaw", status=Change.Status.OPEN)
+    found = changing.find_changes(person).filter(kind="thaw", status=Change.Status.OPEN)
     return {body_of(change)["freeze"]: change for change in found}
 
 
@@ -76,7 +77,7 @@ def new(request: HttpRequest) -> HttpResponse:
     form = FreezeForm(request.POST or None, initial=asked)
     if request.method == "POST" and form.is_valid():
         try:
-            made = safeguards.freeze(person, **form.cleaned_data, request=request)
+            made = freezing.freeze(person, **form.cleaned_data, request=request)
         except ApprovalsError as refusal:
             form.add_error(None, f"Nothing was frozen. {refusal}")
         else:
@@ -136,12 +137,12 @@ def _freezing() -> Asking:
 def thaw(request: HttpRequest, id: UUID) -> HttpResponse:
     """Proposes the change that lifts a freeze."""
     person = person_of(request)
-    freeze = safeguards.access_freeze(person, id, right="freezes.make")
+    freeze = freezing.access_freeze(person, id, right="freezes.make")
     is_confirmed = request.POST.get("confirmed") == "yes"
     form = ReasonForm(request.POST if is_confirmed else None)
     if is_confirmed and form.is_valid():
         try:
-            change = safeguards.propose_thaw(
+            change = freezing.propose_thaw(
                 person, freeze.pk, reason=form.cleaned_data["reason"], request=request
             )
         except ApprovalsError as refusal:

@@ -14,7 +14,6 @@ from django.urls import reverse
 from approvals.errors import ApprovalsError
 from approvals.groups import wanted
 from approvals.limits import MAX_GROUP_CHARACTERS
-from console import safeguards
 from console.models import User
 from console.pages.guard import page, person_of
 from console.pages.safeguarding import (
@@ -27,6 +26,7 @@ from console.pages.safeguarding import (
     text_input,
 )
 from console.roles import may
+from console.safeguards import changing
 
 KINDS = {"add_reviewer": "Add a member", "remove_reviewer": "Remove a member"}
 
@@ -64,7 +64,7 @@ def groups(request: HttpRequest) -> HttpResponse:
 
 
 def _groups(person: User) -> list[dict[str, Any]]:
-    members = safeguards.find_members(person)
+    members = changing.find_members(person)
     return [
         {"name": name, "members": list(found), "rules": wanted(person.tenant, name)}
         for name, found in groupby(members, key=lambda one: one.group)
@@ -80,7 +80,7 @@ def propose(request: HttpRequest) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         try:
-            change = safeguards.propose_member(
+            change = changing.propose_member(
                 person,
                 kind=given["kind"],
                 group=given["group"],

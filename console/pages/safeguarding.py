@@ -39,7 +39,8 @@ def tabs_of(person: User, current: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """What a form asks, in words: what happens, and how to leave."""
+    """What a form asks, in words: what happens, and how to leave. `why_not` says to whom it is
+    not asked why, and stands in the place of the form."""
 
     title: str
     action: str
@@ -50,6 +51,7 @@ class Asking:
     tone: str = "main"
     leave: str = "Leave it as it is"
     facts: tuple[tuple[str, str], ...] = ()
+    why_not: str = ""
 
 
 class ReasonForm(forms.Form):

@@ -9,10 +9,10 @@ from django.urls import reverse
 
 from approvals import breakglass, changes, delegations
 from approvals.models import Change, Delegation
-from console import safeguards
 from console.models import User
 from console.pages.changewords import glass_words, title_of
 from console.roles import may
+from console.safeguards import changing
 from runs.clock import database_now
 
 SHOWN = 6
@@ -27,7 +27,7 @@ def find_due(person: User) -> Iterable[dict[str, Any]]:
 
 
 def _changes(person: User) -> Iterable[dict[str, Any]]:
-    found = safeguards.find_changes(person).filter(status=Change.Status.OPEN)
+    found = changing.find_changes(person).filter(status=Change.Status.OPEN)
     for change in found[:SHOWN]:
         if not changes.why_not(change, person):
             yield {

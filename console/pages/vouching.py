@@ -11,9 +11,10 @@ from django.urls import reverse
 
 from approvals.errors import ApprovalsError
 from approvals.models import Key
-from console import keyring, safeguards
+from console import keyring
 from console.pages.guard import page, person_of
 from console.pages.safeguarding import Asking, ReasonForm, ask
+from console.safeguards import changing
 
 
 @page("changes.decide", methods=("GET", "POST"))
@@ -24,7 +25,7 @@ def vouch(request: HttpRequest, id: UUID) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         reason = form.cleaned_data["reason"]
         try:
-            change = safeguards.propose_vouching(person, id, reason=reason, request=request)
+            change = changing.propose_vouching(person, id, reason=reason, request=request)
         except ApprovalsError as refusal:
             form.add_error(None, f"Nothing was proposed. {refusal}")
         else:

@@ -26,6 +26,7 @@ from approvals.signing import Signed
 from console import roles
 from console.models import AuditEntry, User
 from console.pages.passkeys import to_text
+from console.pages.safeguarding import tabs_of
 from runs.models import new_id
 from tests.approvals.authenticator import Passkey
 from tests.approvals.enrolled import enrol, revoke
@@ -33,7 +34,7 @@ from tests.approvals.glasses import asked, keyed, let_time_pass, verified
 from tests.approvals.glasses import signed as sign
 from tests.approvals.proposals import an_admin
 from tests.harness import World, admin, as_role
-from tests.pages.visitors import Page, Visitor, visit_as
+from tests.pages.visitors import Page, Visitor, make_person, visit_as
 
 
 def the_gatekeeper_looks() -> None:
@@ -61,6 +62,33 @@ def agree(visitor: Visitor, change: Change, **given: str) -> Page:
     return Page(answer)
 
 
+# Tabs
+
+TABS = {
+    "freezes": "Freezes",
+    "changes": "Changes",
+    "groups": "Groups",
+    "breakglass": "Break-glass",
+    "delegations": "Delegations",
+    "second-looks": "Second looks",
+    "reviewers": "Reviewers",
+}
+
+
+def test_each_tab_is_headed_and_titled_by_what_it_is_about(world: World) -> None:
+    """So whoever hears a page read, or looks for one among many windows, knows which it is."""
+    person = make_person("everything", *roles.ROLES, tenant=world.tenant)
+    visitor = visit_as(person)
+    assert {name: word for name, word, _ in tabs_of(person, "freezes")["tabs"]} == TABS
+
+    for name, word in TABS.items():
+        page = Page(visitor.get(reverse(name)))
+        current = [e.text.strip() for e in page.all("a") if "aria-current" in e.attributes]
+        assert current[:2] == ["Safety", word]
+        assert page.texts("h1") == [word]
+        assert page.texts("title") == [f"{word} · Safety · Placet"]
+
+
 # Freezes
 
 
@@ -75,6 +103,30 @@ def test_one_click_freezes_and_everybody_sees_it_on_every_page(world: World, gat
     page = Page(visit_as(world.carol).get(f"/gates/{gate.pk}/"))
     assert "This request is frozen. You can decide; if you approve, it is held" in page.text
     assert audited() == [("bob", "frozen")]
+
+
+def test_nobody_is_told_that_a_frozen_payment_is_sent_at_once(world: World, gate: Gate) -> None:
+    bob, digest = visit_as(world.bob), bytes(gate.digest).hex()
+
+    def told() -> list[str]:
+        """What the page, its confirmation and the list of several say of an approval."""
+        address = f"/gates/{gate.pk}/"
+        confirm = {"verdict": "approve", "digest": digest}
+        shown = (
+            bob.get(address),
+            bob.post(f"{address}decide/", **confirm),
+            bob.post(reverse("batch-decide"), gate=str(gate.pk)),
+        )
+        return [Page(answer).text for answer in shown]
+
+    at_once = "Yours is the last approval needed: the payment is sent at once"
+    frozen = "this request is frozen: nothing is paid until two admins have thawed it."
+    assert all(at_once in text and frozen not in text for text in told())
+    freeze_all(visit_as(world.carol))
+    assert all(frozen in text and at_once not in text for text in told())
+    world.decide(gate, world.bob)
+    text = Page(bob.get(f"/gates/{gate.pk}/")).text
+    assert "Enough have approved: it is cleared once two admins have thawed it." in text
 
 
 def test_nothing_frozen_no_banner_and_the_page_says_what_to_do(world: World) -> None:
@@ -318,6 +370,36 @@ def test_a_glass_is_opened_confirmed_verified_told_to_all_and_reviewed(world: Wo
     ]
     opening = AuditEntry.objects.get(action="glass_opened")
     assert opening.detail["key"] == str(keyed(world.mallory)[0].pk)
+
+
+def test_the_two_who_broke_the_glass_are_told_who_reviews_it_and_see_no_form(
+    world: World,
+) -> None:
+    glass = break_glass(world)
+    confirm(glass, world.erin)
+    verified()
+    let_time_pass(31)
+    address, form = f"/breakglass/{glass.pk}/review/", {"confirmed": "yes", "found": "All right."}
+    why = "You broke the glass, so somebody else reviews it: another reviewer, auditor or admin."
+
+    for one in (world.mallory, world.erin):
+        page = Page(visit_as(one).get(address))
+        assert why in page.text and "Bob is on a plane." in page.text
+        assert not page.all("textarea") and "Record the review" not in page.texts("button")
+        answer = visit_as(one).post(address, **form)
+        assert answer.status_code == 422
+        assert f"Nothing was recorded. {why}" in Page(answer).text
+        assert "All right." in Page(answer).text and not Page(answer).all("textarea")
+    assert not BreakGlassReview.objects.exists()
+
+    dave = visit_as(world.dave)
+    page = Page(dave.get(address))
+    assert why not in page.text
+    assert page.all("textarea") and "Record the review" in page.texts("button")
+    assert dave.post(address, **form).status_code == 302
+    assert BreakGlassReview.objects.get().person == world.dave
+    page = Page(dave.get(address))
+    assert "There is nothing to review." in page.text and not page.all("textarea")
 
 
 def test_without_a_signature_the_page_keeps_what_was_typed_and_leads_to_the_keys(

@@ -13,11 +13,12 @@ from approvals.errors import ApprovalsError
 from approvals.limits import BREAKGLASS_MINUTES
 from approvals.models import BreakGlass
 from approvals.signing import Signed
-from console import access, safeguards
+from console import access
 from console.management import keyfiles
 from console.management.people import confirm, person_named, plain, prove, table
 from console.management.plain import PlainCommand
 from console.models import User
+from console.safeguards import breaking
 
 
 class Command(PlainCommand):
@@ -63,28 +64,28 @@ class Command(PlainCommand):
         self.stdout.write(_facts(glass))
         _ask(options, f"Ask to break the glass as {person.username}?")
         signed = _signed(person, key, glasskeys.opening_challenge(glass))
-        made = safeguards.open_glass(person, id=glass.pk, **told, signed=signed)
+        made = breaking.open_glass(person, id=glass.pk, **told, signed=signed)
         self.stdout.write(f"{made.pk} waits for a second person to confirm it.")
 
     def _confirm(self, person: User, key: Any, options: dict[str, Any]) -> None:
-        glass = safeguards.access_glass(person, options["glass"], right="breakglass.open")
+        glass = breaking.access_glass(person, options["glass"], right="breakglass.open")
         self.stdout.write(_facts(glass))
         _ask(options, f"Confirm it as {person.username}?")
         signed = _signed(person, key, glasskeys.confirming_challenge(glass, person.pk))
-        safeguards.confirm_glass(person, glass.pk, signed=signed)
+        breaking.confirm_glass(person, glass.pk, signed=signed)
         self.stdout.write("Confirmed; it is broken once the gatekeeper has verified both keys.")
 
     def _review(self, person: User, _key: Any, options: dict[str, Any]) -> None:
-        glass = safeguards.access_glass(person, options["glass"], right="breakglass.review")
+        glass = breaking.access_glass(person, options["glass"], right="breakglass.review")
         self.stdout.write(_facts(glass))
         _ask(options, f"Review it as {person.username}?")
-        safeguards.review_glass(person, glass.pk, found=options["found"])
+        breaking.review_glass(person, glass.pk, found=options["found"])
         self.stdout.write("It is reviewed.")
 
     def _list(self, person: User) -> None:
         rows = [
             (one.pk, one.opened_by.get_username(), _second(one), one.scope, one.subject, _end(one))
-            for one in safeguards.find_glasses(person)
+            for one in breaking.find_glasses(person)
         ]
         heads = ("ID", "OPENED BY", "CONFIRMED BY", "SCOPE", "SUBJECT", "STATE")
         self.stdout.write(table(heads, rows) if rows else "Nobody has broken the glass.")

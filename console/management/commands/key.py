@@ -11,10 +11,11 @@ from django.utils import timezone
 
 from approvals.enrolment import Enrolment
 from approvals.errors import ApprovalsError
-from console import access, keyring, safeguards
+from console import access, keyring
 from console.management import keyfiles
 from console.management.people import person_named, plain, prove, table
 from console.management.plain import PlainCommand
+from console.safeguards import changing
 
 
 class Command(PlainCommand):
@@ -109,5 +110,5 @@ class Command(PlainCommand):
     def _vouch(self, options: dict[str, Any]) -> None:
         person = person_named(options["user"])
         prove(person)
-        change = safeguards.propose_vouching(person, options["id"], reason=options["reason"])
+        change = changing.propose_vouching(person, options["id"], reason=options["reason"])
         self.stdout.write(f"{change.pk} is proposed; another admin must agree.")
