@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from runs import tool, workflow
+from runs import Money, tool, workflow
 
 PAYLOAD = "x" * 180
 LONG_SECONDS = 2.0
@@ -42,3 +42,17 @@ def bench_long(call: Any) -> int:
 def long_step(run: Any) -> int:
     """One long step."""
     return int(run.call(bench_long))
+
+
+@tool(effect="keyed", money=Money(amount="amount_minor", currency="currency", payee="iban"))
+def transfer(call: Any, *, iban: str, amount_minor: int, currency: str) -> dict[str, Any]:
+    """A payment to an outside that takes no time: what is measured is what leads to it."""
+    return {"key": call.idempotency_key, "payload": PAYLOAD}
+
+
+@workflow("transferring", version=1)
+def transferring(run: Any) -> int:
+    """Waits for people to consent to a payment, then does one step."""
+    run.call(transfer, iban="GB29NWBK60161331926819", amount_minor=9870, currency="EUR")
+    run.call(tick, number=1)
+    return 1
