@@ -7,6 +7,7 @@ const GAP_MS = 300;
 const BASE_MS = 300;
 const CAP_MS = 10000;
 const ANNOUNCED_MS = 3000;
+const PRESSED_MS = 3000;
 const SAID_AFTER = 3;
 
 const parts = () => [...document.querySelectorAll("[data-live]")];
@@ -109,11 +110,44 @@ document.addEventListener("htmx:configRequest", (event) => {
   if (event.detail.elt.dataset.live && mark) event.detail.parameters.after = mark;
 });
 
+// Nor a click: what is exchanged between press and release is not clicked at all. What came
+// meanwhile is fetched again afterwards; a press that lasts longer is none.
+const putOff = new Set();
+let pressed = { on: null, since: 0 };
+
+function press(event) {
+  pressed = { on: event.target, since: Date.now() };
+}
+
+function release() {
+  pressed.on = null;
+  // The click comes after the release, and first.
+  setTimeout(() => {
+    putOff.forEach(pull);
+    putOff.clear();
+  });
+}
+
+const isPressed = (part) => part.contains(pressed.on) && Date.now() - pressed.since < PRESSED_MS;
+
+document.addEventListener("pointerdown", press, true);
+document.addEventListener("pointerup", release, true);
+document.addEventListener("pointercancel", release, true);
+document.addEventListener("keydown", (event) => {
+  if (event.key === " " && !event.repeat) press(event);
+}, true);
+document.addEventListener("keyup", release, true);
+
 document.addEventListener("htmx:beforeSwap", (event) => {
   const part = event.detail.target;
   if (!part?.dataset.live || !event.detail.shouldSwap) return;
   if (served.get(part) === event.detail.serverResponse) {
     event.detail.shouldSwap = false;
+    return;
+  }
+  if (isPressed(part)) {
+    event.detail.shouldSwap = false;
+    putOff.add(part);
     return;
   }
   served.set(part, event.detail.serverResponse);

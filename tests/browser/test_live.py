@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Locator, expect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -53,6 +53,36 @@ def test_what_waits_on_others_greys_out_when_they_decide(world: World, console: 
 
     page.locator("tr.is-closed", has_text="€98.70").wait_for(timeout=BY_HINT_MS)
     expect(page.get_by_role("link", name="Waiting on others 0")).to_be_visible()
+
+
+def test_what_is_pressed_when_news_come_is_still_clicked(world: World, console: Console) -> None:
+    gate = world.gates(world.park_at_gates(9870))[0]
+    page = console.open("bob")
+    page.goto("/inbox/")
+    wait_for_live(page)
+    page.evaluate(
+        """() => document.addEventListener("htmx:beforeSwap", (event) => {
+          const news = ["€42.00", "€17.00"].filter((m) => event.detail.serverResponse.includes(m));
+          document.body.dataset.news = news.length;
+        })"""
+    )
+
+    def press(what: Locator, news: str, amount: int) -> None:
+        """Holds the mouse down on it while a request comes in."""
+        what.hover()
+        page.mouse.down()
+        world.park_at_gates(amount)
+        page.wait_for_selector(f"body[data-news='{news}']")
+        expect(page.locator("tr", has_text="€98.70")).to_have_count(1)
+
+    press(page.get_by_role("columnheader", name="Payee"), "1", 4200)
+    expect(page.locator("tr", has_text="€42.00")).to_have_count(0)
+    page.mouse.up()
+    page.locator("tr", has_text="€42.00").wait_for(timeout=BY_HINT_MS)
+
+    press(page.locator("tr", has_text="€98.70").get_by_role("link").first, "2", 1700)
+    page.mouse.up()
+    page.wait_for_url(f"{console.address}/gates/{gate.id}/")
 
 
 def test_the_page_of_a_run_moves_on_and_keeps_focus_and_open_details(
