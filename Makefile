@@ -10,8 +10,9 @@ NEEDS := 3.11 or newer
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& command -v $$p && break; done)
-CHROMIUM := $(shell for p in chromium chromium-browser google-chrome google-chrome-stable; do \
-	command -v $$p && break; done)
+# The shell without windows does the same pages with two thirds of the processor's time.
+CHROMIUM := $(shell for p in chromium-headless-shell chromium chromium-browser google-chrome \
+	google-chrome-stable; do command -v $$p && break; done)
 
 export PLACET_CHROMIUM ?= $(CHROMIUM)
 
@@ -67,7 +68,10 @@ browser:
 	@[ -n "$(CHROMIUM)" ] && exit 0
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 		echo "Installing Chromium for the browser tests."
-		apt-get -qq update && apt-get -qq install -y --no-install-recommends chromium >/dev/null && exit 0
+		apt-get -qq update
+		for p in chromium-headless-shell chromium; do
+			apt-get -qq install -y --no-install-recommends $$p >/dev/null && exit 0
+		done
 	fi
 	echo "The browser tests need Chromium: install the package chromium (Debian: sudo apt-get install chromium; Fedora: sudo dnf install chromium) and run make test again." >&2
 	exit 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -123,5 +124,5 @@ def wait_for_live(page: Page) -> None:
 
 def chromium() -> str | None:
     """The browser to drive: the system's, unless playwright has one of its own."""
-    found = [p for p in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if os.access(p, os.X_OK)]
-    return os.environ.get("PLACET_CHROMIUM") or (found[0] if found else None)
+    found = map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))
+    return os.environ.get("PLACET_CHROMIUM") or next(filter(None, found), None)

@@ -82,7 +82,7 @@ def listening() -> Iterator[Sink]:
             """Nothing is printed between the test's own lines."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
     sink.url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
         yield sink
