@@ -38,7 +38,8 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
             let_people_sign_in()
             bench = _Bench(world, servers)
             log = Path(os.environ["PLACET_TEST_WORLD"]) / "web.log"
-            with Stack(servers, **steps.DEFAULTS), web_process(servers, log) as address:
+            told = steps.DEFAULTS | {"PLACET_WORKFLOWS": os.environ["PLACET_WORKFLOWS"]}
+            with Stack(servers, **told), web_process(servers, log) as address:
                 return bench.measure(address, given)
 
 
@@ -64,12 +65,13 @@ class _Bench:
                 Reviewer.objects.create(tenant=self.world.tenant, group="treasury", person=person)
         floor = 0
         for tier, up_to in BANDS.items():
-            asked: dict[str, Any] = {"tier": tier}
+            asked: dict[str, Any] = {"tier": tier, "tool": "transfer"}
             if tier == "critical":
                 asked |= {"quorum": 2, "cooling_off_seconds": COOLING_SECONDS}
             self.world.policy(name=f"By {tier}", above_minor=floor, up_to_minor=up_to, **asked)
             floor = up_to
-        self.world.policy(name="Others", above_minor=floor, up_to_minor=OTHERS, group="treasury")
+        others = {"tool": "transfer", "group": "treasury"}
+        self.world.policy(name="Others", above_minor=floor, up_to_minor=OTHERS, **others)
 
     def _enrol(self, name: str) -> Any:
         from tests.approvals.enrolled import enrol, season
@@ -127,7 +129,7 @@ class _Bench:
     def _park(self, amount: int) -> Any:
         from approvals.models import Gate
 
-        run = self.world.start("paying", amounts=[amount])
+        run = self.world.start("transferring", amount_minor=amount)
         opened = "SELECT count(*) FROM approvals_gate WHERE run_id = %s"
         place.wait_until(lambda: bool(place.ask(self.servers, opened, run.id)), "the gate")
         return Gate.objects.get(run=run)

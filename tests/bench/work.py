@@ -51,8 +51,8 @@ def transfer(call: Any, *, iban: str, amount_minor: int, currency: str) -> dict[
 
 
 @workflow("transferring", version=1)
-def transferring(run: Any) -> int:
+def transferring(run: Any, *, amount_minor: int = 9870) -> int:
     """Waits for people to consent to a payment, then does one step."""
-    run.call(transfer, iban="GB29NWBK60161331926819", amount_minor=9870, currency="EUR")
+    run.call(transfer, iban="GB29NWBK60161331926819", amount_minor=amount_minor, currency="EUR")
     run.call(tick, number=1)
     return 1
