@@ -103,6 +103,7 @@ def test_a_call_that_is_denied_was_not_done(world: World, console: Console, gate
     page.goto(f"/gates/{gate.id}/")
     page.get_by_label("Reason").fill("Nobody knows her.")
     page.get_by_role("button", name="Deny").click()
+    expect(page.get_by_text("You denied this request.")).to_be_visible()
     world.settle()
 
     said = "The call of register was refused. Nothing was done."

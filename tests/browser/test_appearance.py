@@ -271,6 +271,7 @@ def test_the_chosen_theme_is_there_before_any_script(world: World, console: Cons
     page = console.open("bob", color_scheme="light")
     page.locator("#account summary").click()
     page.get_by_role("button", name="Dark").click()
+    expect(page.locator("html")).to_have_css("color-scheme", "dark")
 
     html = page.context.request.get("/").text()
 

@@ -115,6 +115,7 @@ def test_a_batch_is_denied_on_a_phone_with_scripts_and_without(
     review = page.get_by_role("button", name="Review selected")
     review.scroll_into_view_if_needed()
     review.click()
+    expect(page.get_by_role("button", name="Deny 2")).to_be_visible()
     world.decide(first, world.carol)
     world.settle()
     wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"

@@ -20,6 +20,7 @@ def test_who_approves_a_canary_reads_at_once_that_it_was_one_and_sees_it_close(
     expect(page.get_by_text("Checked by your browser")).to_be_visible()
     assert "canar" not in page.content().lower()
     page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("You are about to approve")).to_be_visible()
     page.get_by_role("button", name="Approve").click()
     expect(page.get_by_text("This was a canary, a test, and you missed it.")).to_be_visible()
     expect(page.get_by_text("ten times the 98.70 EUR that were paid before")).to_be_visible()

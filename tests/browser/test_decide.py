@@ -71,6 +71,7 @@ def test_a_denial_asks_for_the_reason_and_then_is_done(world: World, console: Co
     console.faults.clear()  # Chromium reports the 422 of the refused form.
     page.get_by_label("Reason").fill("Not our supplier.")
     page.get_by_role("button", name="Deny").click()
+    expect(page.get_by_text("You denied this request.")).to_be_visible()
     world.settle()
 
     expect(page.get_by_text("was refused. Nothing was paid.")).to_be_visible()
@@ -91,14 +92,16 @@ def test_everything_works_without_scripts(world: World, console: Console) -> Non
     expect(page.get_by_text("UTC").first).to_be_visible()
     page.get_by_role("link", name="GB29").click()
     page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("You are about to approve")).to_be_visible()
     page.get_by_role("button", name="Approve").click()
+    expect(page.get_by_text("You approved this request.")).to_be_visible()
     world.settle()
     page.reload()
     expect(page.get_by_text("Paid €42.00 to")).to_be_visible()
 
     page.locator("#account summary").click()
     page.get_by_role("button", name="Dark").click()
-    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    expect(page.locator("html")).to_have_css("color-scheme", "dark")
     page.locator("#account summary").click()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_label("Username")).to_be_visible()
