@@ -26,5 +26,5 @@ def test_who_approves_a_canary_reads_at_once_that_it_was_one_and_sees_it_close(
     expect(page.get_by_text("ten times the 98.70 EUR that were paid before")).to_be_visible()
     wait_for_live(page)
     world.settle()
-    expect(page.get_by_text("Canary, a test")).to_be_visible()
+    expect(page.get_by_text("Canary, a test", exact=True)).to_be_visible()
     assert Gate.objects.get(pk=gate.id).status == "withdrawn"
