@@ -113,24 +113,32 @@ document.addEventListener("htmx:configRequest", (event) => {
 // Nor a click: what is exchanged between press and release is not clicked at all. What came
 // meanwhile is fetched again afterwards; a press that lasts longer is none.
 const putOff = new Set();
-let pressed = { on: null, since: 0 };
+const NO_PRESS = { on: null, by: null, since: 0 };
+let pressed = NO_PRESS;
 
 function press(event) {
-  pressed = { on: event.target, since: Date.now() };
+  pressed = { on: event.target, by: event.pointerId ?? event.key, since: Date.now() };
 }
 
-function release() {
-  pressed.on = null;
-  // The click comes after the release, and first.
-  setTimeout(() => {
-    putOff.forEach(pull);
-    putOff.clear();
-  });
+function release(event) {
+  if (pressed.by !== (event.pointerId ?? event.key)) return;
+  pressed = NO_PRESS;
+  setTimeout(catchUp);  // The click comes after the release, and first.
 }
 
-const isPressed = (part) => part.contains(pressed.on) && Date.now() - pressed.since < PRESSED_MS;
+function catchUp() {
+  putOff.forEach(pull);
+  putOff.clear();
+}
 
-document.addEventListener("pointerdown", press, true);
+// What is fetched for a part may bring along what stands beside it.
+function isPressed(part) {
+  const isThere = part.contains(pressed.on)
+    || (part.id && pressed.on?.closest?.("[data-beside]")?.dataset.beside === part.id);
+  return isThere && Date.now() - pressed.since < PRESSED_MS;
+}
+
+document.addEventListener("pointerdown", (event) => event.button === 0 && press(event), true);
 document.addEventListener("pointerup", release, true);
 document.addEventListener("pointercancel", release, true);
 document.addEventListener("keydown", (event) => {
@@ -140,7 +148,10 @@ document.addEventListener("keyup", release, true);
 
 document.addEventListener("htmx:beforeSwap", (event) => {
   const part = event.detail.target;
-  if (!part?.dataset.live || !event.detail.shouldSwap) return;
+  if (!part || !event.detail.shouldSwap) return;
+  const asks = event.detail.requestConfig.elt.getAttribute("hx-trigger") ?? "";
+  if (asks.startsWith("every") && isPressed(part)) event.detail.shouldSwap = false;
+  if (!part.dataset.live) return;
   if (served.get(part) === event.detail.serverResponse) {
     event.detail.shouldSwap = false;
     return;
@@ -148,6 +159,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   if (isPressed(part)) {
     event.detail.shouldSwap = false;
     putOff.add(part);
+    setTimeout(catchUp, PRESSED_MS);
     return;
   }
   served.set(part, event.detail.serverResponse);

@@ -85,6 +85,31 @@ def test_what_is_pressed_when_news_come_is_still_clicked(world: World, console: 
     page.wait_for_url(f"{console.address}/gates/{gate.id}/")
 
 
+def test_what_is_pressed_beside_a_part_that_brings_it_along_is_still_clicked(
+    world: World, console: Console
+) -> None:
+    run = world.park_at_gates(9870, 4200)
+    page = console.open("alice")
+    page.goto(f"/runs/{run.id}/")
+    wait_for_live(page)
+    seq = page.locator("[data-seq]").get_attribute("data-seq")
+    page.evaluate(
+        """(seq) => document.addEventListener("htmx:beforeSwap", (event) => {
+          const [, told] = event.detail.serverResponse.match(/data-seq="(\\d+)"/) ?? [];
+          if (told && told !== seq) document.body.dataset.news = "1";
+        })""",
+        seq,
+    )
+
+    page.get_by_role("link", name="Pause").hover()
+    page.mouse.down()
+    world.decide(world.gates(run)[0], world.carol)
+    page.wait_for_selector("body[data-news]")
+    assert page.locator("[data-seq]").get_attribute("data-seq") == seq
+    page.mouse.up()
+    page.wait_for_url(f"{console.address}/runs/{run.id}/pause/")
+
+
 def test_the_page_of_a_run_moves_on_and_keeps_focus_and_open_details(
     world: World, console: Console
 ) -> None:
