@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, connection, transaction
-from psycopg.errors import NotNullViolation
 
 from runs import canonical, dispatch, journal, positions, prepared
 from runs.claims import Held
@@ -40,7 +39,8 @@ END = f"""
 """
 # The same for a run that ends well and has nothing left to be cancelled, in one statement with
 # its event. Where the run is not to end so, its event has no body, which the database refuses, and
-# all with it.
+# all with it. The run is named by its id: joined with the claim, it would be looked for among all
+# that were running lately.
 END_WELL = f"""
     WITH head AS (
         UPDATE runs_claim SET last_seq = last_seq + 1, holder = '', expires_at = NULL
@@ -51,7 +51,7 @@ END_WELL = f"""
     ), ended AS (
         UPDATE runs_run r SET status = 'succeeded', result = %(result)s, error = NULL,
             finished_at = clock_timestamp(), waiting_for = '', waiting_since = NULL, wake_at = NULL
-        FROM head WHERE r.id = head.run_id AND r.status = 'running' AND NOT {rows.ENDS}
+        FROM head WHERE r.id = %(run)s AND r.status = 'running' AND NOT {rows.ENDS}
         RETURNING {HAS_FAMILY} AS has_family
     ), event AS (
         INSERT INTO runs_event (tenant, run_id, seq, kind, actor, body, trace_id)
@@ -99,7 +99,7 @@ def _end_well(claim: Held, result: bytes | None) -> bool:
             cursor.execute(END_WELL, values)
             row = cursor.fetchone()
     except IntegrityError as refused:
-        if not isinstance(refused.__cause__, NotNullViolation):
+        if not rows.has_no_body(refused):
             raise
         return False
     if row is None:

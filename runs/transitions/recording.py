@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError
-from psycopg.errors import NotNullViolation
 
 from runs import dispatch
 from runs.claims import Held
@@ -120,7 +119,7 @@ def record_part(claim: Held, recording: Recording) -> str:
     try:
         row = _write(values)
     except IntegrityError as refused:
-        if not isinstance(refused.__cause__, NotNullViolation):
+        if not rows.has_no_body(refused):
             raise
         raise rows.missed("step", f"{claim.id}/{recording.position}") from None
     if row is None:

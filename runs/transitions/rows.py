@@ -6,6 +6,9 @@ import json
 from typing import Any
 from uuid import UUID
 
+from django.db import IntegrityError
+from psycopg.errors import NotNullViolation
+
 from runs import dispatch, positions, prepared
 from runs.claims import Held
 from runs.errors import ClaimMissed, Fenced
@@ -184,6 +187,15 @@ def one(cursor: Any, what: str, id: UUID) -> Any:
 
 def missed(what: str, id: UUID | str) -> ClaimMissed:
     return ClaimMissed(f"The {what} {id} is no longer in the state that this needs.")
+
+
+def has_no_body(refused: IntegrityError) -> bool:
+    """Whether a statement was refused because it gave its event no body, as it does where what it
+    writes beside the event is not what it has to be."""
+    cause = refused.__cause__
+    if not isinstance(cause, NotNullViolation):
+        return False
+    return (cause.diag.table_name, cause.diag.column_name) == ("runs_event", "body")
 
 
 def as_json(value: dict[str, str] | None) -> str | None:

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from runs import limits
 from runs.errors import (
@@ -16,8 +17,9 @@ from runs.errors import (
     UnknownWorkflow,
 )
 from runs.lifecycle import start_run
-from runs.models import Claim, Run
+from runs.models import Claim, Run, new_id
 from runs.steering import request_cancel
+from runs.transitions import endings
 from tests.harness import World, as_role
 from tests.zoo import ledger
 
@@ -188,3 +190,20 @@ def test_a_cancel_that_meets_a_busy_worker_is_seen_when_it_parks(world: World) -
     assert world.run_now(run).status == "ready"
     world.settle()
     assert world.run_now(run).status == "cancelled"
+
+
+def test_a_run_that_ends_is_found_by_its_id(world: World) -> None:
+    """Among those that were running lately are all that have ended since the last vacuum."""
+    for _ in range(20):
+        world.start("adding", numbers=[1])
+    world.settle()
+    with as_role("placet_owner"), connection.cursor() as cursor:
+        cursor.execute("ANALYZE runs_run, runs_claim, runs_step")
+    values = {"run": new_id(), "fence": 1, "result": None, "trace": ""}
+    with as_role("placet_worker"), connection.cursor() as cursor:
+        cursor.execute("SET enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {endings.END_WELL}", values)
+        plan = [line.strip() for (line,) in cursor.fetchall()]
+
+    reads = next(i for i, line in enumerate(plan) if "Scan" in line and "on runs_run r" in line)
+    assert plan[reads + 1].startswith("Index Cond: (id = ")
