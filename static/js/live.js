@@ -111,7 +111,8 @@ document.addEventListener("htmx:configRequest", (event) => {
 });
 
 // Nor a click: what is exchanged between press and release is not clicked at all. What came
-// meanwhile is fetched again afterwards; a press that lasts longer is none.
+// meanwhile is fetched again afterwards, by a part that asks again and again by that itself; a
+// press that lasts longer is none.
 const putOff = new Set();
 const NO_PRESS = { on: null, by: null, since: 0 };
 let pressed = NO_PRESS;
@@ -149,9 +150,6 @@ document.addEventListener("keyup", release, true);
 document.addEventListener("htmx:beforeSwap", (event) => {
   const part = event.detail.target;
   if (!part || !event.detail.shouldSwap) return;
-  const asks = event.detail.requestConfig.elt.getAttribute("hx-trigger") ?? "";
-  if (asks.startsWith("every") && isPressed(part)) event.detail.shouldSwap = false;
-  if (!part.dataset.live) return;
   if (served.get(part) === event.detail.serverResponse) {
     event.detail.shouldSwap = false;
     return;
@@ -162,6 +160,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
     setTimeout(catchUp, PRESSED_MS);
     return;
   }
+  if (!part.dataset.live) return;
   served.set(part, event.detail.serverResponse);
   kept = {
     focus: wayTo(document.activeElement, part),
