@@ -7,15 +7,16 @@ does: each call's signature is verified with the library, and a number that it h
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from standardwebhooks import Webhook, WebhookVerificationError
+
+from tests.outside import serving
 
 SLOW_SECONDS = 3.0
 KEY = "whsec_" + "cGxhY2V0LXRlc3RzLXNpZ25pbmcta2V5LTAxMjM0NTY3"
@@ -73,15 +74,9 @@ def receiving() -> Iterator[Receiver]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
-    thread.start()
-    receiver.url = f"http://127.0.0.1:{server.server_address[1]}/hooks/Wz81kQpL0canary"
-    try:
+    with serving(Handler) as address:
+        receiver.url = f"{address}/hooks/Wz81kQpL0canary"
         yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def bodies(receiver: Receiver) -> list[Any]:

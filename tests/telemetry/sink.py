@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import gzip
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.outside import serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,11 +82,5 @@ def listening() -> Iterator[Sink]:
         def log_message(self, *_: Any) -> None:
             """Nothing is printed between the test's own lines."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
-    sink.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(Handler) as sink.url:
         yield sink
-    finally:
-        server.shutdown()
-        server.server_close()
