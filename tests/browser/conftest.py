@@ -38,15 +38,14 @@ def address(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def console(world: World, address: str, browser: Browser) -> Iterator[Console]:
+def console(world: World, servers: Servers, address: str, browser: Browser) -> Iterator[Console]:
     """The console of this world; a test fails when the browser complains of anything."""
     from console.live.publish import publish
     from runs import dispatch
-    from tests.browser.web import Console, let_people_sign_in
+    from tests.browser.web import Console
 
-    let_people_sign_in()
     dispatch.plug_live(publish)
-    opened = Console(address=address, browser=browser, faults=[])
+    opened = Console(address, browser, servers.environment("web")["PLACET_SECRET_KEY"])
     yield opened
     dispatch.plug_live(None)
     for context in browser.contexts:

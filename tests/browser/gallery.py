@@ -171,7 +171,7 @@ def console(servers: Servers) -> Iterator[Console]:
         settings.PLACET_ORIGINS = [address, *settings.PLACET_ORIGINS]
         browser: Browser = playwright.chromium.launch(executable_path=chromium(), args=arguments)
         dispatch.plug_live(publish)
-        yield Console(address=address, browser=browser, faults=[])
+        yield Console(address, browser, servers.environment("web")["PLACET_SECRET_KEY"])
         dispatch.plug_live(None)
         browser.close()
 
@@ -200,12 +200,10 @@ def show(gallery: Gallery, console: Console, world: World, name: str) -> None:
     from django.core.cache import cache
 
     from tests.browser.scenes import person_of
-    from tests.browser.web import let_people_sign_in
 
     username, scene = every_scene()[name]
     cache.clear()
     person_of(world, username)
-    let_people_sign_in()
     try:
         page = console.open(username) if username else console.profile().new_page()
         gallery.watch(page)

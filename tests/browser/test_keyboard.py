@@ -10,7 +10,7 @@ from tests.approvals.attacks import parked_at
 from tests.approvals.enrolled import season
 from tests.browser.authenticators import plug_in
 from tests.browser.test_passkeys import enrol
-from tests.browser.web import Console, wait_for_live
+from tests.browser.web import Console, let_people_sign_in, wait_for_live
 from tests.harness import PASSWORD, World
 from tests.zoo import ledger
 
@@ -76,6 +76,7 @@ def test_a_typed_request_is_decided_by_keyboard_alone_with_a_passkey(
     season(enrol(world, page))
     page.goto("about:blank")  # A page that is open looks for what is new, and would be refused.
     page.context.clear_cookies()
+    let_people_sign_in()
 
     page.goto("/")
     fill(page, "Username", "bob")

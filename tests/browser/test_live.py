@@ -10,7 +10,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from approvals.models import Gate
-from tests.browser.web import BY_HINT_MS, Console, let_people_sign_in, wait_for_live
+from tests.browser.web import BY_HINT_MS, Console, wait_for_live
 from tests.harness import World
 from tests.pages import visitors
 from tests.servers import Servers
@@ -199,7 +199,6 @@ def test_a_socket_carries_ids_of_its_own_tenant_and_nothing_else(
     world: World, console: Console
 ) -> None:
     visitors.make_person("olivia", "reviewer", tenant="elsewhere")
-    let_people_sign_in()
     address = socket_address(console)
     with (
         connect(address, origin=console.address, additional_headers=cookies(console, "bob")) as own,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from approvals import changes
 from approvals.models import Freeze
 from tests.approvals.proposals import an_admin
-from tests.browser.web import Console, let_people_sign_in
+from tests.browser.web import Console
 from tests.harness import World, as_role
 from tests.zoo import ledger
 
@@ -15,7 +15,6 @@ FROZEN = "The tool pay is frozen."
 
 def test_bob_freezes_from_his_phone_and_two_admins_thaw(world: World, console: Console) -> None:
     an_admin(world, "frank")
-    let_people_sign_in()
     gate = world.gates(world.park_at_gates(9870))[0]
     bob = console.open("bob", viewport=PHONE)
     bob.goto(f"/gates/{gate.id}/")
