@@ -5,23 +5,24 @@ from __future__ import annotations
 import gc
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 # Django has to be set up before anything that imports models.
-http = get_asgi_application()
+django.setup(set_prefix=False)
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.urls import get_resolver, path, re_path  # noqa: E402
 
 from console.bodies import limit_bodies  # noqa: E402
+from console.handler import OneThreadHandler  # noqa: E402
 from console.live.consumer import LiveConsumer, NoSuchPlace  # noqa: E402
 from console.origins import SameOrigin  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": limit_bodies(http),
+        "http": limit_bodies(OneThreadHandler()),
         "websocket": SameOrigin(
             AuthMiddlewareStack(
                 URLRouter(

@@ -10,12 +10,9 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
-from typing import Any
 
-from asgiref.sync import iscoroutinefunction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.utils.decorators import sync_and_async_middleware
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:placet:problem:"
@@ -95,20 +92,15 @@ def plain(status: int) -> Problem:
     return Problem(status, kind, detail)
 
 
-@sync_and_async_middleware
-def problem_middleware(get_response: Callable[[HttpRequest], Any]) -> Callable[..., Any]:
+def problem_middleware(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[[HttpRequest], HttpResponseBase]:
     """Turns every refusal under `/api/` that is not a problem yet into one."""
-    if iscoroutinefunction(get_response):
 
-        async def later(request: HttpRequest) -> HttpResponseBase:
-            return _as_problem(request, await get_response(request))
-
-        return later
-
-    def now(request: HttpRequest) -> HttpResponseBase:
+    def answer(request: HttpRequest) -> HttpResponseBase:
         return _as_problem(request, get_response(request))
 
-    return now
+    return answer
 
 
 def _as_problem(request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

@@ -5,19 +5,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
+from asgiref.sync import SyncToAsync
+from django.core.handlers.asgi import ASGIHandler
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from approvals.eligibility import is_asked, is_live
 from approvals.models import Gate
 from console import access
+from console.handler import OneThreadHandler
 from console.home import BASE_DIR
 from console.pages import endings, home, inbox
 from runs import forks
@@ -220,6 +225,28 @@ def test_home_finds_what_is_rare_by_its_own_index(
     told = plan_of(rows(world.bob)[: home.SHOWN])
 
     assert all(name in told for name in indexes), told
+
+
+@pytest.mark.parametrize(("handler", "is_one"), [(OneThreadHandler, True), (ASGIHandler, False)])
+def test_a_request_is_handed_to_its_thread_once(
+    monkeypatch: pytest.MonkeyPatch, handler: type[ASGIHandler], is_one: bool
+) -> None:
+    """And not by each middleware; Django itself tells its receivers of the start and the end."""
+    handed_over = []
+    hand_over = SyncToAsync.__call__
+
+    def counted(self: Any, *args: Any, **named: Any) -> Any:
+        handed_over.append(self.func)
+        return hand_over(self, *args, **named)
+
+    async def ask(handled_by: Any) -> int:
+        transport = httpx.ASGITransport(app=handled_by)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return (await client.get("/accounts/login/")).status_code
+
+    monkeypatch.setattr(SyncToAsync, "__call__", counted)
+    assert asyncio.run(ask(handler())) == 200
+    assert (len(handed_over) == 1 + 2) is is_one, handed_over
 
 
 def test_a_collection_looks_at_nothing_that_stood_from_the_start(servers: Servers) -> None:
