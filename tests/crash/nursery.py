@@ -8,6 +8,7 @@ at the point until the file of that name is taken away. The answer names the poi
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -27,6 +28,7 @@ def main() -> None:
     import runs.tasks  # noqa: F401  What a child of Celery's has loaded long before.
     import tests.crash.people  # noqa: F401
 
+    warm_up()
     to_player, to_nursery = os.pipe(), os.pipe()
     if os.fork() == 0:
         os.close(to_player[1])
@@ -39,6 +41,19 @@ def main() -> None:
         else:
             print(line.strip(), file=commands, flush=True)
             print(answers.readline().strip(), flush=True)
+
+
+def warm_up() -> None:
+    """What every child would load, compile and look through for itself, once for all of them."""
+    from django.db import connections, transaction
+
+    if PROCESS != "web":
+        with transaction.atomic():
+            look_around()
+            transaction.set_rollback(True)
+        connections.close_all()
+    gc.collect()
+    gc.freeze()
 
 
 def live(commands: int, answers: int) -> None:
@@ -108,14 +123,23 @@ def hold(at: Path) -> None:
 def take(turn: dict[str, Any]) -> None:
     """What this process would do now: its sweeps, and what it is hinted to."""
     from approvals.tasks import keep
-    from console.celery import sweeps_of
-    from runs import dispatch
     from runs.tasks import advance, execute
     from tests.crash import people
 
     if PROCESS == "web":  # Nobody else looks at the plan.
         people.act(turn["plan"])
         return
+    queue, hinted = look_around()
+    task = {"runs": advance, "effects": execute, "gates": keep}[queue]
+    for id in hinted:
+        task(str(id))
+
+
+def look_around() -> tuple[str, list[Any]]:
+    """This process's sweeps; returns its queue, and what they hint it to."""
+    from console.celery import sweeps_of
+    from runs import dispatch
+
     hinted: list[tuple[str, Any]] = []
     dispatch.plug(lambda queue, id: hinted.append((queue, id)))
     dispatch.plug_live(None)
@@ -123,9 +147,7 @@ def take(turn: dict[str, Any]) -> None:
     queue, sweeps = sweeps_of(PROCESS)
     for sweep in sweeps:
         sweep()
-    task = {"runs": advance, "effects": execute, "gates": keep}[queue]
-    for id in dict.fromkeys(id for where, id in hinted if where == queue):
-        task(str(id))
+    return queue, list(dict.fromkeys(id for where, id in hinted if where == queue))
 
 
 if __name__ == "__main__":
