@@ -31,6 +31,9 @@ PLACES = (
     ("secrets", "Secrets", "key", "s", "secrets.view"),
     ("audit", "Audit", "audit", "a", "audit.view"),
 )
+NEAR = ("home", "inbox", "freezes", "secrets", "audit", "runs")
+"""What a phone has at its foot, in the order of who comes first; the rest is behind "More"."""
+PLACES_AT_FOOT = 4
 SECTIONS = {
     "gate": "inbox",
     "gate-decide": "inbox",
@@ -92,6 +95,8 @@ class Place:
     key: str
     address: str
     is_current: bool
+    is_near: bool
+    """Whether it has a place of its own at the foot of a phone."""
 
 
 def console(request: HttpRequest) -> dict[str, Any]:
@@ -128,6 +133,9 @@ def console(request: HttpRequest) -> dict[str, Any]:
 
 
 def _places(person: User, current: str) -> list[Place]:
+    open_to = [place for place in PLACES if not place[-1] or may(person, place[-1])]
+    names = [name for name, *_ in open_to]
+    near = [name for name in NEAR if name in names][:PLACES_AT_FOOT]
     return [
         Place(
             name=name,
@@ -136,7 +144,7 @@ def _places(person: User, current: str) -> list[Place]:
             key=key,
             address=reverse(name),
             is_current=name == current,
+            is_near=name in near,
         )
-        for name, word, icon, key, right in PLACES
-        if not right or may(person, right)
+        for name, word, icon, key, _ in open_to
     ]

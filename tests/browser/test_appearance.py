@@ -242,7 +242,9 @@ def test_targets_are_large_enough_for_a_thumb(world: World, console: Console) ->
     page = console.open("bob", viewport=PHONE)
     page.goto(f"/gates/{gate.id}/")
 
-    for target in page.locator("button:visible, nav.nav a, summary:visible, input:visible").all():
+    page.get_by_text("More", exact=True).click()
+    targets = "button:visible, nav.nav a:visible, summary:visible, input:visible"
+    for target in page.locator(targets).all():
         box = target.bounding_box()
         assert box is not None
         assert min(box["width"], box["height"]) >= 24, target
