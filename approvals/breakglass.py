@@ -123,8 +123,10 @@ def confirm(
 def why_not_review(glass: BreakGlass, person: Any) -> str:
     """Why this person may not say what was found, in words; empty when they may."""
     second = getattr(glass, "confirmation", None)
-    if second is None or hasattr(glass, "review") or not is_proven(glass):
-        return "There is nothing to review."
+    if second is None or not is_proven(glass):
+        return "It was not broken, so there is nothing to review."
+    if hasattr(glass, "review"):
+        return f"{glass.review.person.get_username()} has reviewed it already."
     if second.until > database_now():
         return "It is reviewed when its time is over."
     if person.tenant != glass.tenant or not people.has_role(person, *MAY_REVIEW):

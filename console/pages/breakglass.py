@@ -186,6 +186,8 @@ def _reviewing(glass: BreakGlass, why_not: str) -> Asking:
     two = glass.opened_by.get_username()
     if second is not None:
         two += f" and {second.person.get_username()}"
+    before = getattr(glass, "review", None)
+    found = () if before is None else (("What was found", before.found),)
     return Asking(
         title="Review a broken glass",
         action="Record the review",
@@ -198,6 +200,7 @@ def _reviewing(glass: BreakGlass, why_not: str) -> Asking:
             ("Why", glass.reason),
             ("Where", f"{glass_words(glass)[0].upper()}{glass_words(glass)[1:]}."),
             ("What they did", "The audit lists what each of them decided meanwhile."),
+            *found,
         ),
         why_not=why_not,
     )
