@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection
 
 from runs import limits
 from runs.errors import (
@@ -207,3 +207,23 @@ def test_a_run_that_ends_is_found_by_its_id(world: World) -> None:
 
     reads = next(i for i, line in enumerate(plan) if "Scan" in line and "on runs_run r" in line)
     assert plan[reads + 1].startswith("Index Cond: (id = ")
+
+
+def test_of_what_the_database_refuses_only_a_missing_body_is_an_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Any other empty column of an event is a fault, and not a run that may not end."""
+    from runs import claims, transitions
+
+    run, _ = start(world, numbers=[])
+    with as_role("placet_worker"):
+        claim = claims.take_run(run.id)
+        assert claim is not None
+        with monkeypatch.context() as broken, pytest.raises(IntegrityError, match='"trace_id"'):
+            untraced = endings.END_WELL.replace("%(trace)s", "NULL::text")
+            broken.setattr(endings, "END_WELL", untraced)
+            transitions.finish_run(claim, "succeeded", result=b"0")
+        assert world.run_now(run).status == "running"
+
+        transitions.finish_run(claim, "succeeded", result=b"0")
+    assert world.run_now(run).status == "succeeded"
