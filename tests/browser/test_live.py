@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, Route, expect
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
@@ -55,6 +57,28 @@ def test_what_waits_on_others_greys_out_when_they_decide(world: World, console: 
     expect(page.get_by_role("link", name="Waiting on others 0")).to_be_visible()
 
 
+def press(what: Locator, path: str, happens: Callable[[], object]) -> None:
+    """The mouse goes down on it, and then what is asked of this address because of what happens
+    is answered: however long that took, the news come while the mouse is down."""
+    page, waiting, is_down = what.page, list[Route](), False
+
+    def keep(route: Route) -> None:
+        if is_down:
+            route.continue_()
+        else:
+            waiting.append(route)
+
+    page.route(lambda address: urlsplit(address).path == path, keep)
+    what.hover()
+    happens()
+    while not waiting:
+        page.wait_for_timeout(20)
+    page.mouse.down()
+    is_down = True
+    for route in waiting:
+        route.continue_()
+
+
 def test_what_is_pressed_when_news_come_is_still_clicked(world: World, console: Console) -> None:
     gate = world.gates(world.park_at_gates(9870))[0]
     page = console.open("bob")
@@ -67,20 +91,16 @@ def test_what_is_pressed_when_news_come_is_still_clicked(world: World, console: 
         })"""
     )
 
-    def press(what: Locator, news: str, amount: int) -> None:
-        """Holds the mouse down on it while a request comes in."""
-        what.hover()
-        page.mouse.down()
-        world.park_at_gates(amount)
-        page.wait_for_selector(f"body[data-news='{news}']")
-        expect(page.locator("tr", has_text="€98.70")).to_have_count(1)
-
-    press(page.get_by_role("columnheader", name="Payee"), "1", 4200)
+    payee = page.get_by_role("columnheader", name="Payee")
+    press(payee, "/inbox/", lambda: world.park_at_gates(4200))
+    page.wait_for_selector("body[data-news='1']")
     expect(page.locator("tr", has_text="€42.00")).to_have_count(0)
     page.mouse.up()
     page.locator("tr", has_text="€42.00").wait_for(timeout=BY_HINT_MS)
 
-    press(page.locator("tr", has_text="€98.70").get_by_role("link").first, "2", 1700)
+    row = page.locator("tr", has_text="€98.70").get_by_role("link").first
+    press(row, "/inbox/", lambda: world.park_at_gates(1700))
+    page.wait_for_selector("body[data-news='2']")
     page.mouse.up()
     page.wait_for_url(f"{console.address}/gates/{gate.id}/")
 
@@ -101,9 +121,8 @@ def test_what_is_pressed_beside_a_part_that_brings_it_along_is_still_clicked(
         seq,
     )
 
-    page.get_by_role("link", name="Pause").hover()
-    page.mouse.down()
-    world.decide(world.gates(run)[0], world.carol)
+    gate, pause = world.gates(run)[0], page.get_by_role("link", name="Pause")
+    press(pause, f"/runs/{run.id}/", lambda: world.decide(gate, world.carol))
     page.wait_for_selector("body[data-news]")
     assert page.locator("[data-seq]").get_attribute("data-seq") == seq
     page.mouse.up()
