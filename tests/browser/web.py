@@ -101,19 +101,19 @@ class Console:
     def open(self, username: str, **context: Any) -> Page:
         """A new browser profile, signed in as this person, at Home.
 
-        With a session as the sign-in page makes it, and not by that page: it takes 30 a minute
-        from one address, and all of these tests have one."""
+        By a session of theirs, and not by the sign-in page: that takes 30 a minute from one
+        address, and all of these tests have one."""
         profile = self.profile(**context)
         with as_role("placet_web"), override_settings(SECRET_KEY=self.secret_key):
             client = Client()
             client.force_login(User.objects.get(username=username))
         session = client.cookies[settings.SESSION_COOKIE_NAME].value
-        profile.add_cookies(
-            [{"name": settings.SESSION_COOKIE_NAME, "value": session, "url": self.address}]
-        )
+        cookie = {"name": settings.SESSION_COOKIE_NAME, "value": session, "url": self.address}
+        profile.add_cookies([{**cookie, "httpOnly": True, "sameSite": "Lax"}])
         page = profile.new_page()
         self._listen(page)
         page.goto(f"{self.address}/")
+        assert page.url == f"{self.address}/", "The session was not taken."
         return page
 
     def profile(self, **context: Any) -> BrowserContext:

@@ -87,7 +87,9 @@ class Crew:
     def _heard(self, role: str) -> dict[str, Any]:
         out = self.nurseries[role].stdout
         assert out is not None
-        said: dict[str, Any] = json.loads(out.readline())
+        line = out.readline()
+        assert line, f"The nursery of {role} has ended."
+        said: dict[str, Any] = json.loads(line)
         for point in said["points"]:
             self._counts[role, point] += 1
             self.points.append((role, point, self._counts[role, point]))
