@@ -112,10 +112,12 @@ def console(request: HttpRequest) -> dict[str, Any]:
         return context
     match = request.resolver_match
     current = (match.url_name or "") if match else ""
+    places = _places(person, SECTIONS.get(current, current))
     return context | {
         "person": person,
         "roles": sorted(roles_of(person)),
-        "navigation": _places(person, SECTIONS.get(current, current)),
+        "navigation": places,
+        "far": [place for place in places if not place.is_near],
         # Counted where it is shown, which is not in every part of a page.
         "open_for_me": lambda: count_for(person),
         "may_start": may(person, "runs.start"),

@@ -58,14 +58,3 @@ for (const button of document.querySelectorAll("[data-open-dialog]")) {
 }
 
 for (const note of document.querySelectorAll("[data-needs-keys]")) note.hidden = false;
-
-// The account menu closes like a menu.
-const account = document.getElementById("account");
-document.addEventListener("click", (event) => {
-  if (account?.open && !account.contains(event.target)) account.open = false;
-});
-account?.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  account.open = false;
-  account.querySelector("summary").focus();
-});

@@ -1,17 +1,19 @@
 // Menus that are <details>: Escape closes one and goes back to its word, a press beside it closes
-// it, and so does the focus when it leaves. Without this script its word does.
+// it, and so does the focus when it leaves. Without this script its word does. While a dialog is
+// open nothing is closed beneath it: the focus goes back there.
 
-const open = () => document.querySelector("[data-menu][open]");
+const dialog = () => document.querySelector("dialog[open]");
+const openMenu = () => (dialog() ? null : document.querySelector("[data-menu][open]"));
 
 document.addEventListener("keydown", (event) => {
-  const menu = open();
+  const menu = openMenu();
   if (event.key !== "Escape" || !menu) return;
   menu.open = false;
   menu.querySelector("summary").focus();
 });
 
 function closeUnlessIn(target) {
-  const menu = open();
+  const menu = openMenu();
   if (menu && target instanceof Node && !menu.contains(target)) menu.open = false;
 }
 
