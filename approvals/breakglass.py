@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from psycopg.errors import UniqueViolation
 
 from approvals import glasskeys, limits, people
 from approvals.errors import BreakGlassRefused
@@ -67,7 +68,7 @@ def open_glass(
         setattr(glass, name, value)
     told = (glass.pk, person.pk, glass.scope, minutes, *map(words, (tenant, glass.subject)))
     glass.seal = seal("placet/breakglass/v1", *told, words(glass.reason))
-    glass.save(force_insert=True)
+    _insert(glass, "This was asked for already; look at the page of broken glasses.")
     return glass
 
 
@@ -114,7 +115,7 @@ def confirm(
         confirmation = BreakGlassConfirmation(
             breakglass=glass, tenant=tenant, person=person, seal=sealed, **kept
         )
-        confirmation.save(force_insert=True)
+        _insert(confirmation, "It is confirmed already.")
         dispatch.hint("gates", glass.pk)
     confirmation.refresh_from_db()
     return confirmation
@@ -122,11 +123,12 @@ def confirm(
 
 def why_not_review(glass: BreakGlass, person: Any) -> str:
     """Why this person may not say what was found, in words; empty when they may."""
-    second = getattr(glass, "confirmation", None)
-    if second is None or not is_proven(glass):
-        return "It was not broken, so there is nothing to review."
     if hasattr(glass, "review"):
-        return f"{glass.review.person.get_username()} has reviewed it already."
+        by = glass.review.person
+        return f"{'You have' if by == person else f'{by.get_username()} has'} reviewed it already."
+    if because := _why_not_broken(glass):
+        return f"{because}, so there is nothing to review."
+    second = glass.confirmation
     if second.until > database_now():
         return "It is reviewed when its time is over."
     if person.tenant != glass.tenant or not people.has_role(person, *MAY_REVIEW):
@@ -139,6 +141,14 @@ def why_not_review(glass: BreakGlass, person: Any) -> str:
     return ""
 
 
+def _why_not_broken(glass: BreakGlass) -> str:
+    if not hasattr(glass, "confirmation"):
+        return "Nobody has confirmed it"
+    if not hasattr(glass, "proof"):
+        return "The gatekeeper has yet to verify the keys"
+    return "" if is_proven(glass) else "It was not broken"
+
+
 def review(*, glass_id: UUID, tenant: str, person: Any, found: str) -> BreakGlassReview:
     """What somebody else found afterwards. Raises `BreakGlassRefused` and `ReasonMissing`."""
     found = people.reason_of(found, of="A review")
@@ -149,8 +159,19 @@ def review(*, glass_id: UUID, tenant: str, person: Any, found: str) -> BreakGlas
     reviewed = BreakGlassReview(
         breakglass=glass, tenant=tenant, person=person, found=found, seal=sealed
     )
-    reviewed.save(force_insert=True)
+    _insert(reviewed, "Somebody else has reviewed it already.")
     return reviewed
+
+
+def _insert(row: models.Model, taken: str) -> None:
+    """Or `BreakGlassRefused` with `taken`, when somebody else came in between."""
+    try:
+        with transaction.atomic():
+            row.save(force_insert=True)
+    except IntegrityError as refused:
+        if isinstance(refused.__cause__, UniqueViolation):
+            raise BreakGlassRefused(taken) from None
+        raise
 
 
 def _with_people() -> QuerySet[BreakGlass]:

@@ -12,7 +12,15 @@ from console import roles
 from console.models import User
 from runs.models import new_id
 from tests.approvals.attacks import ALL_PROCESSES, Attack, parked, refusal
-from tests.approvals.glasses import confirmed, keyed, let_time_pass, opened, reviewed
+from tests.approvals.glasses import (
+    confirmed,
+    confirmed_by,
+    keyed,
+    let_time_pass,
+    opened,
+    reviewed,
+    verified,
+)
 from tests.approvals.proposals import an_admin
 from tests.harness import World, admin, as_role
 
@@ -142,6 +150,30 @@ def test_neither_of_the_two_reviews_it_whatever_their_roles(world: World, second
             reviewed(world, glass, one)
         assert "review human" in refusal(world, "placet_web", forged_review(glass, one))
     reviewed(world, glass, world.dave)
+
+
+def test_a_review_says_what_there_is_to_review_and_who_was_quicker(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    glass = opened(world)
+    with pytest.raises(BreakGlassRefused, match="Nobody has confirmed it, so there is nothing"):
+        reviewed(world, glass, world.dave)
+    confirmed_by(glass, world.erin)
+    with pytest.raises(BreakGlassRefused, match="The gatekeeper has yet to verify the keys, so"):
+        reviewed(world, glass, world.dave)
+    verified()
+    let_time_pass(31)
+    reviewed(world, glass, world.dave)
+    with pytest.raises(BreakGlassRefused, match="You have reviewed it already"):
+        reviewed(world, glass, world.dave)
+    with pytest.raises(BreakGlassRefused, match="dave has reviewed it already"):
+        reviewed(world, glass, world.bob)
+
+    # Both looked before either of them wrote.
+    monkeypatch.setattr(breakglass, "why_not_review", lambda glass, person: "")
+    with pytest.raises(BreakGlassRefused, match="Somebody else has reviewed it already"):
+        reviewed(world, glass, world.bob)
+    assert glass.review.person == world.dave
 
 
 def test_a_review_is_overdue_a_day_later(world: World) -> None:

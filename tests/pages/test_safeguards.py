@@ -399,7 +399,7 @@ def test_the_two_who_broke_the_glass_are_told_who_reviews_it_and_see_no_form(
     assert dave.post(address, **form).status_code == 302
     assert BreakGlassReview.objects.get().person == world.dave
     page = Page(dave.get(address))
-    assert "dave has reviewed it already." in page.text and "All right." in page.text
+    assert "You have reviewed it already." in page.text and "All right." in page.text
     assert not page.all("textarea")
 
 
