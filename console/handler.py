@@ -17,5 +17,6 @@ class OneThreadHandler(ASGIHandler):
     _middleware_chain: Any
 
     def load_middleware(self, is_async: bool = False) -> None:
+        # Django asks for them to be called from the event loop; none of them is.
         super().load_middleware(is_async=False)
         self._middleware_chain = self.adapt_method_mode(True, self._middleware_chain)
