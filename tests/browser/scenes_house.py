@@ -50,6 +50,11 @@ def around(world: World, page: Page) -> Iterator[str]:
     yield "account"
     page.get_by_role("button", name="Keyboard shortcuts").click()
     yield "keyboard"
+    page.goto("/")
+    more = page.locator(".nav-more summary")
+    if more.is_visible():
+        more.click()
+    yield "more places"
     yield from visiting(page, "/patterns/", "/accounts/logout/", "/nowhere/")
 
 

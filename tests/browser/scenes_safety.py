@@ -118,6 +118,8 @@ def glasses(world: World, page: Page) -> Iterator[str]:
     reviewed(world, glass, world.dave)
     page.goto("/breakglass/")
     yield "reviewed"
+    page.goto(f"/breakglass/{glass.pk}/review/")
+    yield "reviewed by another"
 
 
 def a_glass_to_review(world: World, page: Page) -> Iterator[str]:
